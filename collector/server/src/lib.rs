@@ -1,0 +1,3 @@
+//! The collector: admits rounds, keeps the ledger, judges controls and answers people and programs.
+
+pub mod pages;
