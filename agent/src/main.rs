@@ -1,2 +1,3 @@
-//! Not written yet.
+//! The command `assay-agent`.
+
 fn main() {}

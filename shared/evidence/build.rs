@@ -1,31 +1,56 @@
-//! Lists the files of `configs/checks/` so that they are part of the program.
+//! Lists the files of `configs/checks/` and `configs/facts/` so that they are part of the program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let manifest = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
-    let checks = Path::new(&manifest).join("../../configs/checks");
-    println!("cargo::rerun-if-changed={}", checks.display());
-    let mut names: Vec<String> = fs::read_dir(&checks)?
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+    let configs = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("../../configs");
+    let mut code = String::new();
+    list(
+        &mut code,
+        "/// File name and text of every check.",
+        "CHECKS",
+        &configs.join("checks"),
+        ".toml",
+    )?;
+    list(
+        &mut code,
+        "/// Probe and JSON Schema of every probe's facts.",
+        "FACTS",
+        &configs.join("facts"),
+        ".json",
+    )?;
+    fs::write(Path::new(&variable("OUT_DIR")?).join("baseline.rs"), code)
+}
+
+fn variable(name: &str) -> io::Result<String> {
+    env::var(name).map_err(io::Error::other)
+}
+
+fn list(
+    code: &mut String,
+    doc: &str,
+    name: &str,
+    directory: &Path,
+    ending: &str,
+) -> io::Result<()> {
+    println!("cargo::rerun-if-changed={}", directory.display());
+    let mut paths: Vec<PathBuf> = fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.path()))
         .collect::<io::Result<_>>()?;
-    names.retain(|name| name.ends_with(".toml"));
-    names.sort();
-    let mut code = String::from(
-        "/// File name and text of every check.\npub const SOURCES: &[(&str, &str)] = &[\n",
-    );
-    for name in &names {
-        let path = checks.join(name);
-        code.push_str(&format!(
-            "    ({:?}, include_str!({:?})),\n",
-            format!("configs/checks/{name}"),
-            path.display().to_string()
-        ));
+    paths.sort();
+    code.push_str(&format!("{doc}\npub const {name}: &[(&str, &str)] = &[\n"));
+    for path in paths {
+        let file = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if file.ends_with(ending) {
+            let path = path.display().to_string();
+            code.push_str(&format!("    ({file:?}, include_str!({path:?})),\n"));
+        }
     }
     code.push_str("];\n");
-    fs::write(
-        Path::new(&env::var("OUT_DIR").map_err(io::Error::other)?).join("baseline.rs"),
-        code,
-    )
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! The checks that come with the program: the text of every file in `configs/checks/`, embedded at build time.
+//! What comes with the program, embedded at build time: the checks of `configs/checks/`, and the fact schemas of
+//! `configs/facts/` that the agent's probes publish and every bundle is checked against.
 
 use crate::bundle::{Bundle, BundleError};
 use crate::check::{CheckFile, CheckFileError};
@@ -9,17 +10,14 @@ include!(concat!(env!("OUT_DIR"), "/baseline.rs"));
 /// The version of the baseline; raised with every change of a check, because one version names one digest for ever.
 pub const BASELINE_VERSION: u64 = 1;
 
-/// The published fact schemas of the probes, `{"<probe>": <JSON Schema>}`.
-pub const FACT_SCHEMAS: &str = include_str!("../../../configs/facts.schema.json");
-
 /// The check files, parsed.
 ///
 /// # Errors
 /// [`CheckFileError`] naming file and line.
 pub fn check_files() -> Result<Vec<CheckFile>, CheckFileError> {
-    SOURCES
+    CHECKS
         .iter()
-        .map(|(file, text)| CheckFile::parse(file, text))
+        .map(|(file, text)| CheckFile::parse(&format!("configs/checks/{file}"), text))
         .collect()
 }
 
@@ -31,12 +29,16 @@ pub fn bundle() -> Result<Bundle, BundleError> {
     Bundle::from_files(BASELINE_VERSION, "baseline", &check_files()?, &schemas()?)
 }
 
-/// The published fact schemas, parsed.
+/// The published fact schemas of the probes: the files of `configs/facts/`, parsed.
 ///
 /// # Errors
-/// [`BundleError::Format`] if the embedded document is broken.
+/// [`BundleError`] if an embedded document is broken.
 pub fn schemas() -> Result<FactSchemas, BundleError> {
-    let document =
-        crate::json::parse_value(FACT_SCHEMAS.as_bytes()).map_err(BundleError::Format)?;
-    FactSchemas::from_json(&document).map_err(|error| BundleError::Engine(error.to_string()))
+    let mut probes = serde_json::Map::new();
+    for (file, text) in FACTS {
+        let schema = crate::json::parse_value(text.as_bytes()).map_err(BundleError::Format)?;
+        probes.insert(file.trim_end_matches(".json").to_owned(), schema);
+    }
+    FactSchemas::from_json(&serde_json::Value::Object(probes))
+        .map_err(|error| BundleError::Engine(error.to_string()))
 }

@@ -201,7 +201,7 @@ fn typos_are_refused_with_file_line_check_and_fact() {
         (
             "!facts.sshd.installed",
             "facts.sshd.contexts.al(c, true)",
-            "al",
+            "c is not known",
         ),
         (
             "!facts.sshd.installed",

@@ -1,0 +1,409 @@
+//! A live host, or an unpacked root file system: both are a directory that paths are resolved inside of.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use evidence::time::Timestamp;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+
+use super::{
+    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
+    program,
+};
+
+/// Most names taken from one directory.
+const MAX_ENTRIES: usize = 100_000;
+
+/// A directory taken as the root of a host.
+#[derive(Debug)]
+pub struct FileSystemHost {
+    root: OwnedFd,
+    live: bool,
+}
+
+impl FileSystemHost {
+    /// The machine the agent runs on.
+    ///
+    /// # Errors
+    /// [`HostError`] if `/` cannot be opened.
+    pub fn live() -> Result<FileSystemHost, HostError> {
+        FileSystemHost::open("/", true)
+    }
+
+    /// An unpacked root file system, judged as it would be after boot.
+    ///
+    /// # Errors
+    /// [`HostError`] if `directory` cannot be opened as a directory.
+    pub fn offline(directory: &Path) -> Result<FileSystemHost, HostError> {
+        FileSystemHost::open(&directory.to_string_lossy(), false)
+    }
+
+    fn open(directory: &str, live: bool) -> Result<FileSystemHost, HostError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(directory, flags, Mode::empty())
+            .map_err(|errno| error(directory, errno))?;
+        Ok(FileSystemHost { root, live })
+    }
+
+    /// Opens `path` inside the root. O_NONBLOCK keeps a FIFO from holding the agent up before its type is known.
+    fn open_inside(&self, path: &str, flags: OFlags) -> Result<OwnedFd, HostError> {
+        // openat2(2) refuses flags that mean nothing together with O_PATH.
+        let quiet = if flags.contains(OFlags::PATH) {
+            OFlags::CLOEXEC
+        } else {
+            OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY
+        };
+        let flags = flags | quiet;
+        match rustix::fs::openat2(
+            &self.root,
+            path,
+            flags,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        ) {
+            // Kernels before 5.6 have no openat2(2); on a live host the root is / and resolution is the same.
+            Err(Errno::NOSYS) if self.live => {
+                rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| error(path, errno))
+            }
+            other => other.map_err(|errno| error(path, errno)),
+        }
+    }
+
+    fn open_file(&self, path: &str) -> Result<OwnedFd, HostError> {
+        // The type is looked at through O_PATH first: opening some devices has effects.
+        self.require(
+            &self.open_inside(path, OFlags::PATH)?,
+            path,
+            &[FileType::RegularFile],
+        )?;
+        let file = self.open_inside(path, OFlags::RDONLY)?;
+        self.require(&file, path, &[FileType::RegularFile])?;
+        Ok(file)
+    }
+
+    fn require(&self, file: &OwnedFd, path: &str, kinds: &[FileType]) -> Result<(), HostError> {
+        let stat = rustix::fs::fstat(file).map_err(|errno| error(path, errno))?;
+        if kinds.contains(&FileType::from_raw_mode(stat.st_mode)) {
+            Ok(())
+        } else {
+            Err(HostError::NotRegular(path.to_owned()))
+        }
+    }
+
+    fn status(&self, path: &str, flags: OFlags) -> Result<Stat, HostError> {
+        let file = self.open_inside(path, OFlags::PATH | flags)?;
+        let statx = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(|errno| error(path, errno))?;
+        Ok(Stat {
+            kind: kind(FileType::from_raw_mode(statx.stx_mode.into())),
+            mode: u32::from(statx.stx_mode) & 0o7777,
+            uid: statx.stx_uid,
+            gid: statx.stx_gid,
+            size: statx.stx_size,
+            mtime: time(&statx.stx_mtime),
+            ctime: time(&statx.stx_ctime),
+            device: (statx.stx_dev_major, statx.stx_dev_minor),
+        })
+    }
+
+    fn require_live(&self, what: &str) -> Result<(), HostError> {
+        if self.live {
+            Ok(())
+        } else {
+            Err(HostError::OfflineRoot(what.to_owned()))
+        }
+    }
+}
+
+impl Host for FileSystemHost {
+    fn is_live(&self) -> bool {
+        self.live
+    }
+
+    fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
+        read_all(&self.open_file(path)?, path, limit)
+    }
+
+    fn read_beneath(
+        &self,
+        directory: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<Vec<u8>, HostError> {
+        let shown = format!("{}/{path}", directory.trim_end_matches('/'));
+        let base = self.open_inside(directory, OFlags::PATH | OFlags::DIRECTORY)?;
+        let flags =
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let file = match rustix::fs::openat2(
+            &base,
+            path,
+            flags,
+            Mode::empty(),
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+        ) {
+            Err(Errno::LOOP | Errno::XDEV) => return Err(HostError::NotRegular(shown)),
+            other => other.map_err(|errno| error(&shown, errno))?,
+        };
+        self.require(&file, &shown, &[FileType::RegularFile])?;
+        read_all(&file, &shown, limit)
+    }
+
+    fn read_tail(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
+        let file = self.open_file(path)?;
+        let size = rustix::fs::fstat(&file)
+            .map_err(|errno| error(path, errno))?
+            .st_size;
+        let start = u64::try_from(size)
+            .unwrap_or_default()
+            .saturating_sub(limit as u64);
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(start))
+            .map_err(|errno| error(path, errno))?;
+        read_some(&file, path, limit)
+    }
+
+    fn read_head(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
+        let kinds = [FileType::RegularFile, FileType::BlockDevice];
+        self.require(&self.open_inside(path, OFlags::PATH)?, path, &kinds)?;
+        let file = self.open_inside(path, OFlags::RDONLY)?;
+        self.require(&file, path, &kinds)?;
+        read_some(&file, path, limit)
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<DirEntry>, HostError> {
+        let directory = self.open_inside(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&directory).map_err(|errno| error(path, errno))? {
+            let entry = entry.map_err(|errno| error(path, errno))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name == "." || name == ".." {
+                continue;
+            }
+            if entries.len() == MAX_ENTRIES {
+                return Err(HostError::TooLarge(path.to_owned(), MAX_ENTRIES));
+            }
+            let mut file_type = entry.file_type();
+            if file_type == FileType::Unknown {
+                let stat = rustix::fs::statat(
+                    directory.as_fd(),
+                    entry.file_name(),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                );
+                file_type = stat.map_or(FileType::Unknown, |stat| {
+                    FileType::from_raw_mode(stat.st_mode)
+                });
+            }
+            entries.push(DirEntry {
+                name,
+                kind: kind(file_type),
+            });
+        }
+        entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        Ok(entries)
+    }
+
+    fn stat(&self, path: &str) -> Result<Stat, HostError> {
+        self.status(path, OFlags::empty())
+    }
+
+    fn lstat(&self, path: &str) -> Result<Stat, HostError> {
+        self.status(path, OFlags::NOFOLLOW)
+    }
+
+    fn read_link(&self, path: &str) -> Result<String, HostError> {
+        let link = self.open_inside(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        match rustix::fs::readlinkat(&link, "", Vec::new()) {
+            Ok(target) => Ok(target.to_string_lossy().into_owned()),
+            Err(Errno::INVAL | Errno::NOENT) => Err(HostError::NotRegular(path.to_owned())),
+            Err(errno) => Err(error(path, errno)),
+        }
+    }
+
+    fn xattr(&self, path: &str, name: &str) -> Result<Option<Vec<u8>>, HostError> {
+        let file = match self.open_inside(path, OFlags::RDONLY) {
+            Err(HostError::NotRegular(_)) => return Ok(None),
+            other => other?,
+        };
+        let name = CString::new(name)
+            .map_err(|error| HostError::Io(path.to_owned(), error.to_string()))?;
+        let mut value = vec![0; 64 * 1024];
+        match rustix::fs::fgetxattr(&file, name.as_c_str(), value.as_mut_slice()) {
+            Ok(length) => {
+                value.truncate(length);
+                Ok(Some(value))
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+            Err(errno) => Err(error(path, errno)),
+        }
+    }
+
+    fn run(&self, program: &Program) -> Result<ProgramOutput, HostError> {
+        self.require_live(program.path)?;
+        program::run(program)
+    }
+
+    fn clock_state(&self) -> Result<ClockState, HostError> {
+        self.require_live("the clock discipline")?;
+        Err(HostError::ToolMissing(
+            "the clock discipline interface".to_owned(),
+        ))
+    }
+
+    fn audit_status(&self) -> Result<AuditStatus, HostError> {
+        self.require_live("the audit status")?;
+        Err(HostError::ToolMissing("the audit interface".to_owned()))
+    }
+
+    fn audit_rules(&self) -> Result<Vec<String>, HostError> {
+        self.require_live("the audit rules")?;
+        Err(HostError::ToolMissing("the audit interface".to_owned()))
+    }
+}
+
+fn read_all(file: &OwnedFd, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
+    let bytes = read_some(file, path, limit + 1)?;
+    if bytes.len() > limit {
+        Err(HostError::TooLarge(path.to_owned(), limit))
+    } else {
+        Ok(bytes)
+    }
+}
+
+/// Reads up to `limit` bytes. Kernel files report a size of 0, so the buffer grows with what comes.
+fn read_some(file: &OwnedFd, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    while bytes.len() < limit {
+        let wanted = chunk.len().min(limit - bytes.len());
+        match rustix::io::read(file, &mut chunk[..wanted]) {
+            Ok(0) => break,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(error(path, errno)),
+        }
+    }
+    Ok(bytes)
+}
+
+fn error(path: &str, errno: Errno) -> HostError {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => HostError::NotFound(path.to_owned()),
+        Errno::ACCESS | Errno::PERM => HostError::Permission(path.to_owned()),
+        Errno::ISDIR | Errno::LOOP | Errno::NXIO => HostError::NotRegular(path.to_owned()),
+        other => HostError::Io(path.to_owned(), other.to_string()),
+    }
+}
+
+fn kind(file_type: FileType) -> FileKind {
+    match file_type {
+        FileType::RegularFile => FileKind::Regular,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Link,
+        FileType::BlockDevice => FileKind::Block,
+        _ => FileKind::Other,
+    }
+}
+
+fn time(stamp: &rustix::fs::StatxTimestamp) -> Timestamp {
+    Timestamp::from_unix_ms(
+        stamp
+            .tv_sec
+            .saturating_mul(1000)
+            .saturating_add(i64::from(stamp.tv_nsec / 1_000_000)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn root() -> (tempfile::TempDir, FileSystemHost) {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(directory.path().join("etc")).unwrap();
+        std::fs::write(directory.path().join("etc/passwd"), "inside").unwrap();
+        let host = FileSystemHost::offline(directory.path()).unwrap();
+        (directory, host)
+    }
+
+    #[test]
+    fn no_link_of_a_root_leads_out_of_it() {
+        let (directory, host) = root();
+        symlink("/etc/passwd", directory.path().join("absolute")).unwrap();
+        symlink(
+            "../../../../../../etc/passwd",
+            directory.path().join("etc/climbing"),
+        )
+        .unwrap();
+        symlink("/proc/self/root/etc/passwd", directory.path().join("magic")).unwrap();
+        assert_eq!(host.read("/absolute", 100).unwrap(), b"inside");
+        assert_eq!(host.read("/etc/climbing", 100).unwrap(), b"inside");
+        assert!(host.read("/magic", 100).is_err());
+        assert_eq!(host.read("/../../etc/passwd", 100).unwrap(), b"inside");
+        assert_eq!(host.read_link("/absolute").unwrap(), "/etc/passwd");
+        assert!(matches!(
+            host.read_beneath("/", "absolute", 100),
+            Err(HostError::NotRegular(_))
+        ));
+        assert!(matches!(
+            host.read_beneath("/etc", "../etc/passwd", 100),
+            Err(HostError::NotRegular(_))
+        ));
+        assert_eq!(host.read_beneath("/etc", "passwd", 100).unwrap(), b"inside");
+    }
+
+    #[test]
+    fn nothing_but_a_bounded_file_is_read() {
+        let (directory, host) = root();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            directory.path().join("fifo"),
+            FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert!(matches!(
+            host.read("/fifo", 100),
+            Err(HostError::NotRegular(_))
+        ));
+        assert!(matches!(
+            host.read("/etc", 100),
+            Err(HostError::NotRegular(_))
+        ));
+        assert!(matches!(
+            host.read("/etc/passwd", 5),
+            Err(HostError::TooLarge(..))
+        ));
+        assert!(matches!(
+            host.read("/etc/nothing", 5),
+            Err(HostError::NotFound(_))
+        ));
+        assert_eq!(host.read_tail("/etc/passwd", 4).unwrap(), b"side");
+        assert_eq!(host.read_head("/etc/passwd", 2).unwrap(), b"in");
+    }
+
+    #[test]
+    fn an_unpacked_root_runs_nothing() {
+        let (_directory, host) = root();
+        assert!(matches!(
+            host.run(&Program::new("/bin/true", &[])),
+            Err(HostError::OfflineRoot(_))
+        ));
+        assert!(matches!(host.clock_state(), Err(HostError::OfflineRoot(_))));
+    }
+
+    #[test]
+    fn kernel_files_are_read_whole() {
+        let host = FileSystemHost::live().unwrap();
+        assert!(host.read("/proc/self/mountinfo", 1 << 20).unwrap().len() > 10);
+        assert!(
+            host.list("/proc/self/fd")
+                .unwrap()
+                .iter()
+                .all(|entry| entry.kind == FileKind::Link)
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The agent: observes a host, judges what it saw by the bundle, signs the round and ships it.
+//!
+//! The road through this crate: a [`probe`] reads a [`host`] and returns facts; the bundle's checks judge them
+//! (`evidence::evaluate`); the round is signed, spooled, shipped, and forgotten only when its receipt was verified.
+//! Nothing here can be told by a collector to run a program or read a file: probes are code, checks are data.
+
+pub mod host;
+pub mod probe;

@@ -1,0 +1,219 @@
+//! Probes: each observes one thing and returns typed facts; none judges.
+//!
+//! A probe is one file with a facts type and an `observe` function, and a line in [`registry`]. Its facts hold what was
+//! read (absolute times, sizes, states), never an age or the time of reading: unchanged facts keep their digest and cost
+//! nothing to ship. Where they were read is recorded by [`Observation`] and becomes the member `sources`.
+
+mod observation;
+mod system;
+
+use std::collections::BTreeMap;
+
+use evidence::fact::{FactSet, Facts};
+use evidence::id::ProbeId;
+use evidence::outcome::Reason;
+use evidence::schema::{FactSchemas, FactType, Field, SchemaError};
+use evidence::time::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use observation::{Memory, Observation, VolatileMemory};
+
+use crate::host::{Host, HostError};
+
+/// Facts that could not be established: the probe's checks become errors with this reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct Unobservable {
+    /// The stable reason.
+    pub reason: Reason,
+    /// What happened and what to install or grant, for people.
+    pub detail: String,
+}
+
+impl Unobservable {
+    /// An unobservable fact with its explanation.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Unobservable {
+        Unobservable {
+            reason,
+            detail: detail.into(),
+        }
+    }
+
+    /// A source whose form the probe does not understand.
+    pub fn unparsable(path: &str, problem: impl std::fmt::Display) -> Unobservable {
+        Unobservable::new(Reason::Unparsable, format!("{path}: {problem}"))
+    }
+}
+
+impl From<HostError> for Unobservable {
+    fn from(error: HostError) -> Unobservable {
+        Unobservable {
+            reason: error.reason(),
+            detail: error.to_string(),
+        }
+    }
+}
+
+/// A probe.
+pub trait Probe {
+    /// Its id, the name of its facts in expressions: `facts.<id>`.
+    const ID: &'static str;
+    /// Its facts. No floats; optional members are `Option` with `skip_serializing_if`; closed words are enums.
+    type Facts: Serialize + JsonSchema;
+
+    /// Observes.
+    ///
+    /// # Errors
+    /// [`Unobservable`] if the truth could not be established. Absence that was established is a fact, not an error.
+    fn observe(observation: &mut Observation<'_>) -> Result<Self::Facts, Unobservable>;
+}
+
+/// A probe as the registry holds it.
+#[derive(Clone, Copy)]
+pub struct Registered {
+    id: &'static str,
+    observe: fn(&mut Observation<'_>) -> Result<Value, Unobservable>,
+    schema: fn() -> Value,
+}
+
+impl Registered {
+    const fn of<P: Probe>() -> Registered {
+        Registered {
+            id: P::ID,
+            observe: observe::<P>,
+            schema: schema::<P>,
+        }
+    }
+
+    /// The probe's id.
+    ///
+    /// # Panics
+    /// Never: a test parses every id of the registry.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// Observes a host and adds where the facts were read.
+    pub fn facts(&self, observation: &mut Observation<'_>) -> Facts {
+        let found = (self.observe)(observation);
+        let sources = observation.take_sources();
+        match found {
+            Ok(Value::Object(mut members)) => {
+                members.insert("sources".to_owned(), serde_json::json!(sources));
+                match evidence::json::check_signable(&Value::Object(members.clone())) {
+                    Ok(()) => Facts::new(members),
+                    Err(problem) => Facts::unobservable(
+                        Reason::Unparsable,
+                        &format!("probe {}: {problem}", self.id),
+                        &sources,
+                    ),
+                }
+            }
+            Ok(_) => Facts::unobservable(
+                Reason::Unparsable,
+                &format!("probe {}: facts are no object", self.id),
+                &sources,
+            ),
+            Err(error) => Facts::unobservable(error.reason, &error.detail, &sources),
+        }
+    }
+
+    /// The JSON Schema of the probe's facts.
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        (self.schema)()
+    }
+}
+
+fn observe<P: Probe>(observation: &mut Observation<'_>) -> Result<Value, Unobservable> {
+    let facts = P::observe(observation)?;
+    serde_json::to_value(&facts).map_err(|error| Unobservable::unparsable(P::ID, error))
+}
+
+fn schema<P: Probe>() -> Value {
+    schemars::schema_for!(P::Facts).to_value()
+}
+
+/// Every probe there is, by id.
+#[must_use]
+pub fn registry() -> Vec<Registered> {
+    let mut probes = vec![Registered::of::<system::System>()];
+    probes.sort_by_key(|probe| probe.id);
+    probes
+}
+
+/// Observes with the probes named and returns their facts. A probe that does not exist is a fact that is missing.
+pub fn observe_all<'p>(
+    host: &dyn Host,
+    memory: &mut dyn Memory,
+    now: Timestamp,
+    wanted: impl IntoIterator<Item = &'p ProbeId>,
+) -> FactSet {
+    let known: BTreeMap<&str, Registered> = registry()
+        .into_iter()
+        .map(|probe| (probe.id, probe))
+        .collect();
+    let mut facts = FactSet::new();
+    for id in wanted {
+        let Some(probe) = known.get(id.as_str()) else {
+            continue;
+        };
+        let mut observation = Observation::new(host, memory, probe.id, now);
+        facts
+            .entry(id.clone())
+            .or_insert_with(|| probe.facts(&mut observation));
+    }
+    facts
+}
+
+/// The published document of fact schemas: `{"<probe>": <JSON Schema>}`.
+#[must_use]
+pub fn schema_document() -> Value {
+    let schemas: Map<String, Value> = registry()
+        .into_iter()
+        .map(|probe| (probe.id.to_owned(), probe.schema()))
+        .collect();
+    Value::Object(schemas)
+}
+
+/// The fact types of every probe, with `sources`, which every probe has.
+///
+/// # Errors
+/// [`SchemaError`] for a facts type that has no place in facts; a test keeps it from happening.
+pub fn schemas() -> Result<FactSchemas, SchemaError> {
+    FactSchemas::from_json(&schema_document())
+}
+
+/// Whether facts have a type: used by tests to hold what probes return against what they publish.
+#[must_use]
+pub fn conforms(value: &Value, kind: &FactType) -> bool {
+    match (value, kind) {
+        (_, FactType::Unknown)
+        | (Value::Bool(_), FactType::Bool)
+        | (Value::Number(_), FactType::Int)
+        | (Value::Null, FactType::Null) => true,
+        (Value::String(word), FactType::String(words)) => {
+            words.as_ref().is_none_or(|words| words.contains(word))
+        }
+        (Value::Array(items), FactType::List(kind)) => {
+            items.iter().all(|item| conforms(item, kind))
+        }
+        (Value::Object(members), FactType::Map(kind)) => {
+            members.values().all(|value| conforms(value, kind))
+        }
+        (Value::Object(members), FactType::Object(fields)) => {
+            let typed = |(name, value): (&String, &Value)| {
+                fields
+                    .get(name)
+                    .is_some_and(|field| conforms(value, &field.kind))
+            };
+            let required =
+                |(name, field): (&String, &Field)| !field.required || members.contains_key(name);
+            members.iter().all(typed) && fields.iter().all(required)
+        }
+        _ => false,
+    }
+}
