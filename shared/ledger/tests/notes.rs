@@ -293,11 +293,8 @@ fn a_cosignature_is_over_time_and_whole_text() {
     let vkey: Vkey = witness_key.vkey().to_string().parse().unwrap();
     assert_eq!(vkey.kind(), SignatureType::Cosignature);
     assert_eq!(
-        cosignature::message(
-            1_679_315_147,
-            "example.com/behind-the-sofa\n20852163\nroot\n"
-        ),
-        b"cosignature/v1\ntime 1679315147\nexample.com/behind-the-sofa\n20852163\nroot\n"
+        cosignature::message(1_700_000_000, "example.com/log\n7\nroot\n"),
+        b"cosignature/v1\ntime 1700000000\nexample.com/log\n7\nroot\n"
     );
     let key = log_key();
     let mut note = head(7).sign(&key).unwrap().note().clone();
