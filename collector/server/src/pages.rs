@@ -25,6 +25,9 @@ pub mod route;
 pub mod search;
 pub mod signin;
 
+#[cfg(test)]
+mod gallery;
+
 pub use check::CheckPage;
 pub use control::ControlPage;
 pub use controls::ControlsPage;
