@@ -173,9 +173,10 @@ impl HostPage {
         let mut text = match tally.fail {
             0 => format!("No check fails on {}", self.name),
             some => format!(
-                "{} of {} on {}",
-                fails(some),
+                "{} of {} {} on {}",
+                count(some),
                 counted(tally.total(), "check"),
+                if some == 1 { "fails" } else { "fail" },
                 self.name
             ),
         };
@@ -200,12 +201,5 @@ impl HostPage {
                 command: Some("journalctl -u assay-agent -n 50".to_owned()),
             },
         }
-    }
-}
-
-fn fails(number: u64) -> String {
-    match number {
-        1 => "1 fails".to_owned(),
-        _ => format!("{} fail", count(number)),
     }
 }

@@ -18,7 +18,7 @@ pub struct HostsPage {
     /// How the list can be narrowed: group, system, state.
     pub facets: Vec<Facet>,
     /// Heads of the columns, in this order: host, group, system, last round, observed, fails,
-    /// errors, bundle, agent.
+    /// errors, agent.
     pub columns: Vec<Column>,
     /// The hosts on this page of the list.
     pub rows: Vec<HostRow>,

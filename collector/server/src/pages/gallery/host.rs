@@ -50,8 +50,7 @@ fn columns() -> Vec<Column> {
         column("Observed", true, None),
         column("Fails", false, Some(Direction::Descending)),
         column("Errors", true, None),
-        Column::plain("Bundle"),
-        Column::plain("Agent"),
+        Column::plain("Agent and bundle"),
     ]
 }
 

@@ -67,8 +67,8 @@ fn figures() -> Vec<Figure> {
     vec![
         figure(
             "Controls operating",
-            "65.2 %",
-            "30 of 46 host-evidenced controls",
+            "71.7 %",
+            "33 of 46 host-evidenced controls",
             "observed 98.1 %",
             "63 % in the 30 days before",
         ),
@@ -264,8 +264,8 @@ pub fn controls() -> ControlsPage {
 fn the_sentence_counts_what_did_not_operate() {
     assert_eq!(
         overview().answer(),
-        "5 of 46 host-evidenced controls did not operate in the last 30 days; \
-         11 operated with deviations, 5 lack sufficient evidence."
+        "2 of 46 host-evidenced controls did not operate in the last 30 days; \
+         8 operated with deviations, 3 lack sufficient evidence."
     );
     assert_eq!(
         first_start().answer(),

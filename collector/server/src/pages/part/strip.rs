@@ -9,7 +9,7 @@ use super::{Mark, Standing, When, percent_of, span};
 
 const DAY_MS: i64 = 86_400_000;
 /// A tick's label needs this share of the axis to its right, in percent.
-const LABEL_ROOM: f64 = 94.0;
+const LABEL_ROOM: f64 = 92.0;
 
 /// The stretches of one period as a drawing, with the table behind it.
 ///
