@@ -135,6 +135,12 @@ fn a_proof_is_of_its_entry_and_its_log() {
         proof.verify_extra(&log.vkey, &[]),
         Err(TlogProofError::NoExtra)
     ));
+    let misleading = log.proof(3, Some(log.entries[4].clone()));
+    assert!(misleading.verify(&log.entries[3], &log.vkey, &[]).is_ok());
+    assert!(misleading.verify(&log.entries[4], &log.vkey, &[]).is_err());
+    assert!(misleading.verify_extra(&log.vkey, &[]).is_err());
+    let helpful = log.proof(3, Some(log.entries[3].clone()));
+    assert!(helpful.verify(&log.entries[4], &log.vkey, &[]).is_err());
     let other = Skey::new(
         "example.com/log".parse().unwrap(),
         SigningKey::from_seed(&[5; 32]),

@@ -2,9 +2,9 @@
 
 use crypto::SigningKey;
 use ledger::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
-use ledger::cosignature;
+use ledger::cosignature::{self, CosignatureError};
 use ledger::hash::{EMPTY_ROOT, leaf_hash};
-use ledger::key::{Cosigner, KeyTextError, SignatureType, Skey, Vkey};
+use ledger::key::{Cosigner, KeyTextError, NoteSignatureError, SignatureType, Skey, Vkey};
 use ledger::note::{MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError};
 
 // The examples of Go's golang.org/x/mod/sumdb/note (package golang-golang-x-mod-dev in Debian).
@@ -327,9 +327,15 @@ fn a_cosignature_is_over_time_and_whole_text() {
     );
     assert!(vkey.verify(note.text(), &signature[8..]).is_err());
     assert!(note.cosign(&witness_key, 1 << 63).is_err());
-    let mut beyond = signature;
-    beyond[0] = 0x80;
-    assert!(vkey.verify(note.text(), &beyond).is_err());
+    let beyond = 1_u64 << 63;
+    let signed = SigningKey::from_seed(&[5; 32]).sign(&cosignature::message(beyond, note.text()));
+    let valid_but_late = [beyond.to_be_bytes().as_slice(), signed.as_bytes()].concat();
+    assert_eq!(
+        vkey.verify(note.text(), &valid_but_late),
+        Err(NoteSignatureError::Cosignature(CosignatureError::Time(
+            beyond
+        )))
+    );
 }
 
 #[test]
