@@ -6,6 +6,7 @@
 
 mod observation;
 mod system;
+pub mod unit;
 
 use std::collections::BTreeMap;
 
