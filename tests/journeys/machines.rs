@@ -1,10 +1,11 @@
 //! The hosts that the other journeys rely on are real, apart from each other, and leave nothing behind.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use acceptance::machine::{Image, Machine, Network};
 
@@ -142,59 +143,110 @@ fn a_plain_server_is_patched_and_knows_its_security_updates() {
 
 #[test]
 fn a_panicking_test_leaves_nothing_behind() {
+    // Outside of what panics, so that no other test can take over the number, and with it the names, before they are looked at.
+    let network = Network::create().unwrap();
+    let number = network.outer_address().octets()[2];
+    let bridge = format!("/sys/class/net/assaybr{number}/ifindex");
+    let bridge_index = std::fs::read_to_string(&bridge).unwrap();
     let mut seen = None;
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        let network = Network::create().unwrap();
         let host = Machine::boot(&Image::debian("bookworm").unwrap(), &network, "web01").unwrap();
-        let [_, _, number, last] = host.address().octets();
-        seen = Some((format!("assay-{number}-{last}"), number));
-        assert!(
-            !traces(&format!("assay-{number}-{last}")).is_empty(),
-            "a running host can be seen from outside"
-        );
+        let machine = format!("assay-{number}-{}", host.address().octets()[3]);
+        let disk = host.disk().to_owned();
+        seen = Some((machine.clone(), disk.clone()));
+        assert!(disk.exists() && !supervisors(&disk).is_empty() && !traces(&machine).is_empty());
         panic!("as a failing test would");
     }));
+    let (machine, disk) = seen.expect("the host had booted");
     assert!(panicked.is_err());
-    let (machine, number) = seen.unwrap();
+    assert_eq!(supervisors(&disk), Vec::<PathBuf>::new());
     assert_eq!(traces(&machine), Vec::<String>::new());
-    assert!(
-        TcpListener::bind((std::net::Ipv4Addr::new(10, 231, number, 1), 0)).is_err(),
-        "the network is gone"
-    );
+    assert!(!disk.parent().unwrap().exists());
+    drop(network);
+    assert_ne!(std::fs::read_to_string(&bridge).ok(), Some(bridge_index));
 }
 
-/// Everything on the outer machine that names a host: processes, mounts, control groups, devices, folders.
-fn traces(machine: &str) -> Vec<String> {
-    let argument = format!("--machine={machine}");
-    let mut found = Vec::new();
-    for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        if command
-            .split(|byte| *byte == 0)
-            .any(|word| word == argument.as_bytes())
-        {
-            found.push(process.path().display().to_string());
-        }
+/// Set in the process that is to be killed while it holds a host.
+const HOLD: &str = "ASSAY_TEST_HOLD_A_HOST";
+
+/// The time in which the next network, or one that another test creates just then, clears what was left.
+const CLEARING_LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn what_a_killed_test_leaves_is_cleared_by_the_next() {
+    if std::env::var_os(HOLD).is_some() {
+        let network = Network::create().unwrap();
+        let host = Machine::boot(&Image::debian("bookworm").unwrap(), &network, "web01").unwrap();
+        println!("\nholding {}", host.disk().display());
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        panic!("the other process was to kill this one");
     }
-    for path in [
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "machines::what_a_killed_test_leaves_is_cleared_by_the_next",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(HOLD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(holder.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let disk = said
+        .find_map(|line| line.strip_prefix("holding ").map(PathBuf::from))
+        .expect("the holder booted a host");
+    assert_eq!(supervisors(&disk).len(), 1);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+
+    let start = Instant::now();
+    loop {
+        drop(Network::create().unwrap());
+        let left = supervisors(&disk);
+        if left.is_empty() && !disk.exists() {
+            break;
+        }
+        assert!(
+            start.elapsed() < CLEARING_LIMIT,
+            "{left:?} and {} are still there",
+            disk.display()
+        );
+    }
+}
+
+/// The processes that hold a host with this disk.
+fn supervisors(disk: &Path) -> Vec<PathBuf> {
+    let holds = |process: &PathBuf| {
+        let command = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        let mut words = command.split(|byte| *byte == 0);
+        words
+            .next()
+            .is_some_and(|program| program.ends_with(b"systemd-nspawn"))
+            && words.any(|word| word == disk.as_os_str().as_encoded_bytes())
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(holds)
+        .collect()
+}
+
+/// What else on the outer machine names a host: control groups, network devices, folders of the supervisor.
+fn traces(machine: &str) -> Vec<String> {
+    [
         format!("/sys/fs/cgroup/{machine}"),
         format!("/sys/fs/cgroup/systemd/{machine}"),
         format!("/sys/fs/cgroup/unified/{machine}"),
         format!("/sys/class/net/vb-{machine}"),
         format!("/run/systemd/nspawn/propagate/{machine}"),
-    ] {
-        if Path::new(&path).exists() {
-            found.push(path);
-        }
-    }
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    found.extend(
-        mounts
-            .lines()
-            .filter(|line| line.contains(&format!("/{machine}-")))
-            .map(str::to_owned),
-    );
-    found
+    ]
+    .into_iter()
+    .filter(|path| Path::new(path).exists())
+    .collect()
 }
 
 fn banner(host: &Machine) -> String {

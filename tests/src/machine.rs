@@ -24,7 +24,7 @@ mod remains;
 mod supervisor;
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ const TIMED_OUT: i32 = 124;
 pub struct Machine {
     name: String,
     address: Ipv4Addr,
+    disk: PathBuf,
     supervisor: Supervisor,
     remains: Remains,
     /// Keeps the network up as long as a host is on it.
@@ -88,6 +89,7 @@ impl Machine {
         let mut host = Machine {
             name: name.to_owned(),
             address,
+            disk: root,
             supervisor,
             remains,
             _network: network.clone(),
@@ -109,6 +111,12 @@ impl Machine {
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// The host's root file system as a folder of the outer machine: its disk, without what it mounts while it runs.
+    #[must_use]
+    pub fn disk(&self) -> &Path {
+        &self.disk
     }
 
     /// Runs a program inside the host as root and returns how it ended and what it printed. Its name is looked up there.

@@ -163,8 +163,11 @@ fn clear(number: u8, records: &Path) -> Result<(), MachineError> {
     for entry in fs::read_dir(records).map_err(MachineError::io("list", records))? {
         let record = entry.map_err(MachineError::io("list", records))?.path();
         // Beside the records lie only sockets, which vanish with the folder.
-        if record.extension().is_none() {
-            Remains::abandoned(record)?.clear()?;
+        if record.extension().is_some() {
+            continue;
+        }
+        if let Some(mut remains) = Remains::abandoned(record)? {
+            remains.clear()?;
         }
     }
     let device = device(number);

@@ -75,19 +75,15 @@ impl Remains {
         Ok(remains)
     }
 
-    /// Takes up the record of a host whose test was killed.
-    pub(super) fn abandoned(record: PathBuf) -> Result<Remains, MachineError> {
+    /// Takes up the record of a host whose test was killed. One that is incomplete was being written: nothing was made yet.
+    pub(super) fn abandoned(record: PathBuf) -> Result<Option<Remains>, MachineError> {
         let text = fs::read(&record).map_err(MachineError::io("read", &record))?;
-        let left = serde_json::from_slice(&text).map_err(|error| MachineError::Io {
-            doing: "understand",
-            path: record.clone(),
-            source: error.into(),
-        })?;
-        Ok(Remains {
+        let left = serde_json::from_slice(&text).ok();
+        Ok(left.map(|left| Remains {
             record,
             left,
             cleared: false,
-        })
+        }))
     }
 
     /// The control groups, one per hierarchy, that the host's supervisor has to enter before it starts.
