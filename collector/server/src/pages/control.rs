@@ -187,7 +187,7 @@ impl ControlPage {
                 basis.unobserved.ratio()
             ),
             format!(
-                "{} of {} in scope failing now.",
+                "A primary check fails on {} of {} in scope now.",
                 count(basis.hosts_failing),
                 counted(basis.hosts, "host")
             ),
@@ -195,11 +195,11 @@ impl ControlPage {
         clauses.push(match (basis.deviations, basis.beyond_limit) {
             (0, _) => "No deviation in the period.".to_owned(),
             (some, 0) => format!(
-                "{}, none longer than its severity allows.",
+                "{}, none for longer than its severity allows.",
                 counted(some, "deviation")
             ),
             (some, beyond) => format!(
-                "{}, {} longer than its severity allows.",
+                "{}, {} of them for longer than their severity allows.",
                 counted(some, "deviation"),
                 count(beyond)
             ),

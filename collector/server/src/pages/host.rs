@@ -3,7 +3,9 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::part::{Empty, Pager, Pair, Severity, Standing, Strip, Tally, When, count, counted};
+use super::part::{
+    Empty, Mark, Pager, Pair, Severity, Standing, Strip, Tally, When, count, counted,
+};
 
 /// The page of one host.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -143,13 +145,15 @@ impl Chain {
         )
     }
 
-    fn standing(&self) -> Standing {
-        match (self.forks, self.rounds, self.silent) {
-            (1.., _, _) => Standing::Fail,
-            (_, 0, _) => Standing::Missing,
-            (_, _, true) => Standing::Stale,
-            _ => Standing::Pass,
-        }
+    fn mark(&self) -> Mark {
+        let (tone, word) = match (self.forks, self.rounds, self.silent) {
+            (1.., _, _) => ("fail", "forked"),
+            (_, 0, _) => ("gap", "not begun"),
+            (_, _, true) => ("gap", "silent"),
+            _ if self.gaps > 0 => ("warn", "whole, with signed gaps"),
+            _ => ("pass", "whole"),
+        };
+        Mark { tone, word }
     }
 }
 

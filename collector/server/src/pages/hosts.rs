@@ -55,7 +55,7 @@ pub struct HostRow {
     pub fails: [u64; 4],
     /// Checks in error.
     pub errors: u64,
-    /// First digits of the digest of the bundle it used last.
+    /// First eight digits of the digest of the bundle it used last.
     pub bundle: String,
     /// Version of its agent.
     pub agent: String,

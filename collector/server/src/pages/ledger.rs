@@ -80,7 +80,7 @@ impl LedgerPage {
             some => format!("cosigned by {}", counted(some as u64, "outside witness")),
         };
         format!(
-            "{} under one signed checkpoint; {} of {} hold a checkpoint that they verified, {outside}.",
+            "{} under one signed checkpoint; {} of {} hold a checkpoint that they verified; {outside}.",
             counted(self.size, "entry"),
             count(self.hosts_witnessing),
             counted(self.hosts, "host"),

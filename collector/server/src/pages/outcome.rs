@@ -111,25 +111,21 @@ pub struct Segment {
 impl OutcomePage {
     /// The answer in one sentence.
     pub fn answer(&self) -> String {
-        let (title, host) = (&self.title, &self.host);
-        let days = self.since.distance();
+        let (host, long) = (&self.host, self.since.distance());
         match self.standing {
-            Standing::Pass => format!("{title}: true on {host} for {days}."),
-            Standing::Fail => format!("{title}: not so on {host} for {days}."),
+            Standing::Pass => format!("True on {host} for {long}."),
+            Standing::Fail => format!("Not true on {host} for {long}."),
             Standing::Error => format!(
-                "{title}: could not be established on {host} for {days}, because {}.",
+                "Could not be established on {host} for {long}, because {}.",
                 self.reason_words
             ),
             Standing::NotApplicable => {
-                format!(
-                    "{title}: does not concern {host}, because {}.",
-                    self.reason_words
-                )
+                format!("Does not concern {host}, because {}.", self.reason_words)
             }
-            Standing::Missing => format!("{title}: {host} was due to report and did not."),
-            Standing::Stale => format!("{title}: the last answer from {host} is too old to count."),
+            Standing::Missing => format!("Unknown: {host} was due to report and did not."),
+            Standing::Stale => format!("Unknown: the last answer of {host} is too old to count."),
             Standing::Excepted => {
-                format!("{title}: not so on {host} for {days}, under an approved exception.")
+                format!("Not true on {host} for {long}, under an approved exception.")
             }
         }
     }
@@ -196,7 +192,16 @@ fn common_lengths(left: &[&str], right: &[&str]) -> Vec<Vec<usize>> {
     table
 }
 
+/// Adds a word, its blank apart, so that a mark ends with the word.
 fn push(segments: &mut Vec<Segment>, word: &str, differs: bool) {
+    let bare = word.trim_end();
+    join(segments, bare, differs);
+    if bare.len() < word.len() {
+        join(segments, " ", false);
+    }
+}
+
+fn join(segments: &mut Vec<Segment>, word: &str, differs: bool) {
     match segments.last_mut() {
         Some(last) if last.differs == differs => last.text.push_str(word),
         _ => segments.push(Segment {
@@ -231,16 +236,16 @@ mod tests {
             left,
             [
                 word("PermitRootLogin ", false),
-                word("no ", true),
-                word("in every context", false)
+                word("no", true),
+                word(" in every context", false)
             ]
         );
         assert_eq!(
             right,
             [
                 word("PermitRootLogin ", false),
-                word("yes ", true),
-                word("in every context", false)
+                word("yes", true),
+                word(" in every context", false)
             ]
         );
     }

@@ -72,4 +72,9 @@ impl Pair {
             value: value.into(),
         }
     }
+
+    /// Whether the value is a digest or a key, which people compare and copy rather than read.
+    pub fn is_id(&self) -> bool {
+        self.value.len() >= 16 && self.value.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
 }

@@ -252,8 +252,8 @@ fn the_verdict_comes_with_the_numbers_that_led_to_it() {
         [
             "Operating rate 96.1 % (78,912 of 82,104 observed host-hours), target 98 %.",
             "Not observed 1.3 % (1,096 of 83,200 host-hours); more than 10 % would be too little evidence.",
-            "14 of 120 hosts in scope failing now.",
-            "22 deviations, 3 longer than its severity allows.",
+            "A primary check fails on 14 of 120 hosts in scope now.",
+            "22 deviations, 3 of them for longer than their severity allows.",
         ]
     );
     assert_eq!(

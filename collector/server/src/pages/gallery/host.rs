@@ -30,7 +30,7 @@ fn row(place: usize) -> HostRow {
             0,
         ],
         errors: u64::from(place % 8 == 2),
-        bundle: hex(7, 12),
+        bundle: hex(7, 8),
         agent: "0.1.0".to_owned(),
     }
 }
@@ -50,7 +50,7 @@ fn columns() -> Vec<Column> {
         column("Observed", true, None),
         column("Fails", false, Some(Direction::Descending)),
         column("Errors", true, None),
-        Column::plain("Agent and bundle"),
+        Column::plain("Agent, bundle"),
     ]
 }
 

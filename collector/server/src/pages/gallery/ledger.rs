@@ -90,12 +90,12 @@ fn the_ledger_says_who_has_seen_it() {
     let mut page = ledger();
     assert_eq!(
         page.answer(),
-        "10,482 entries under one signed checkpoint; 118 of 120 hosts hold a checkpoint that they verified, cosigned by 1 outside witness."
+        "10,482 entries under one signed checkpoint; 118 of 120 hosts hold a checkpoint that they verified; cosigned by 1 outside witness."
     );
     page.witnesses.clear();
     assert!(
         page.answer()
-            .ends_with("verified, no outside witness has cosigned.")
+            .ends_with("verified; no outside witness has cosigned.")
     );
     page.size = 0;
     assert_eq!(page.answer(), "The ledger is empty.");
