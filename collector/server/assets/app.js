@@ -3,7 +3,7 @@
 
 const inField = (target) => target instanceof Element && target.closest("input, textarea, select, [contenteditable]");
 
-// "/" goes to the search field, as the placeholder's title says.
+// "/" goes to the search field, the usual key for it.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || inField(event.target)) return;
   const search = document.getElementById("search");
@@ -34,34 +34,42 @@ if (navigator.clipboard) {
   }
 }
 
-// Times in the reader's zone, UTC on hover. Relative times keep their words.
+// Times in the reader's zone, UTC on hover; paper keeps UTC. Relative times keep their words.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (zone && zone !== "UTC") {
-  const local = new Intl.DateTimeFormat("en-GB", {
-    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
-  });
-  for (const time of document.querySelectorAll("time[datetime]")) {
-    const moment = new Date(time.dateTime);
-    if (Number.isNaN(moment.getTime())) continue;
-    const utc = time.dateTime.replace("T", " ").replace("Z", " UTC");
-    if (time.title) {
-      time.title = `${local.format(moment)} (${utc})`;
-    } else {
-      time.title = utc;
-      time.textContent = local.format(moment);
-    }
+const local = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+});
+const times = [...document.querySelectorAll("main time[datetime]")].flatMap((element) => {
+  const moment = new Date(element.dateTime);
+  if (Number.isNaN(moment.getTime())) return [];
+  return [{ element, moment, text: element.textContent, title: element.title }];
+});
+const inLocalTime = () => {
+  if (!zone || zone === "UTC") return;
+  for (const { element, moment, text, title } of times) {
+    element.textContent = title ? text : local.format(moment);
+    element.title = title ? `${local.format(moment)} (${title})` : text;
   }
-  for (const note of document.querySelectorAll("[data-zone]")) note.textContent = `${zone}, UTC on hover; charts and this line in UTC`;
-}
+  for (const note of document.querySelectorAll("[data-zone]")) note.textContent = `${zone}, UTC on hover; charts, their tables and this line in UTC`;
+};
+const inUtc = () => {
+  for (const { element, text, title } of times) {
+    element.textContent = text;
+    element.title = title;
+  }
+};
+inLocalTime();
 
-// Paper shows what is folded, in UTC.
+// Paper shows what is folded.
 addEventListener("beforeprint", () => {
+  inUtc();
   for (const fold of document.querySelectorAll("main details:not([open])")) {
     fold.open = true;
     fold.dataset.folded = "";
   }
 });
 addEventListener("afterprint", () => {
+  inLocalTime();
   for (const fold of document.querySelectorAll("details[data-folded]")) {
     fold.open = false;
     delete fold.dataset.folded;

@@ -4,6 +4,7 @@
 //! `target/gallery/`, where a browser opens them as files.
 
 mod annex;
+mod colour;
 mod control;
 mod host;
 mod ledger;
@@ -153,6 +154,7 @@ fn all() -> Vec<(&'static str, String)> {
         ("hosts", host::hosts(100).render().unwrap()),
         ("hosts-none", host::hosts(0).render().unwrap()),
         ("host", host::host().render().unwrap()),
+        ("host-full", host::full_host().render().unwrap()),
         ("outcome", outcome::failing().render().unwrap()),
         ("outcome-pass", outcome::passing().render().unwrap()),
         ("ledger", ledger::ledger().render().unwrap()),

@@ -79,12 +79,12 @@ impl Share {
     }
 }
 
-/// A place on an axis from 0 to `whole` as a percentage for an SVG attribute, at most three decimals.
+/// A place on an axis from 0 to `whole` as a percentage for an SVG attribute, at most two decimals.
 pub fn percent_of(part: f64, whole: f64) -> String {
     if whole <= 0.0 {
         return "0%".to_owned();
     }
-    let text = format!("{:.3}", (part / whole * 100.0).clamp(0.0, 100.0));
+    let text = format!("{:.2}", (part / whole * 100.0).clamp(0.0, 100.0));
     let short = text.trim_end_matches('0').trim_end_matches('.');
     format!("{short}%")
 }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn axis_places_stay_on_the_axis() {
-        assert_eq!(percent_of(1.0, 3.0), "33.333%");
+        assert_eq!(percent_of(1.0, 3.0), "33.33%");
         assert_eq!(percent_of(5.0, 4.0), "100%");
         assert_eq!(percent_of(1.0, 0.0), "0%");
         assert_eq!(percent_of(1.0, 2.0), "50%");

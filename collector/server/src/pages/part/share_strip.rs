@@ -3,6 +3,9 @@ use askama::Template;
 use super::strip::{Tick, ticks};
 use super::{Share, When, count, percent_of, span};
 
+/// Columns reach a little under the next one, so that no seam looks like a gap.
+const OVERLAP: f64 = 1.03;
+
 /// The share of the fleet over a period: what passed, failed and was not observed, stacked to
 /// the full height, in equal steps of time. Gaps stay gaps.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -80,7 +83,7 @@ impl ShareStrip {
             .filter(|bucket| bucket.whole() > 0)
             .map(|bucket| Stack {
                 x: percent_of((bucket.from_ms - self.from_ms) as f64, whole),
-                width: percent_of((bucket.to_ms - bucket.from_ms) as f64, whole),
+                width: percent_of((bucket.to_ms - bucket.from_ms) as f64 * OVERLAP, whole),
                 title: format!(
                     "{} and {} after: {} pass, {} fail, {} not observed",
                     When::at(bucket.from_ms, self.to_ms).absolute(),

@@ -7,6 +7,12 @@ use jiff::{Timestamp, ToSpan};
 
 use super::{Mark, Standing, When, percent_of, span};
 
+/// A drawing has at most this many bars; a screen shows no more of them apart.
+const BARS_MAX: usize = 240;
+/// The same for a line in a table row.
+const LINE_BARS_MAX: usize = 60;
+/// The table behind a drawing shows the newest stretches, at most this many.
+const ROWS_MAX: usize = 60;
 const DAY_MS: i64 = 86_400_000;
 /// A tick's label needs this share of the axis to its right, in percent.
 const LABEL_ROOM: f64 = 92.0;
@@ -47,6 +53,12 @@ pub struct Stretch {
 #[template(path = "part/strip_line.html")]
 pub struct Line<'a> {
     strip: &'a Strip,
+}
+
+impl Line<'_> {
+    fn bars(&self) -> Vec<Bar> {
+        self.strip.drawn(LINE_BARS_MAX)
+    }
 }
 
 /// A rectangle of the drawing.
@@ -114,38 +126,85 @@ impl Strip {
         (self.to_ms - self.from_ms - observed).max(0)
     }
 
-    /// Failures last, so that a short one is not painted over.
     fn bars(&self) -> Vec<Bar> {
-        let mut stretches: Vec<&Stretch> = self
-            .stretches
-            .iter()
-            .filter(|stretch| self.length(stretch) > 0)
-            .collect();
-        stretches.sort_by_key(|stretch| stretch.standing == Standing::Fail);
-        let whole = (self.to_ms - self.from_ms) as f64;
-        stretches
-            .into_iter()
-            .map(|stretch| {
-                let from = stretch.from_ms.max(self.from_ms);
-                let mark = stretch.standing.mark();
-                Bar {
-                    tone: mark.tone,
-                    x: percent_of((from - self.from_ms) as f64, whole),
-                    width: percent_of(self.length(stretch) as f64, whole),
-                    title: format!(
-                        "{} ({}) for {} from {}",
-                        mark.word,
-                        stretch.reason,
-                        span(self.length(stretch)),
-                        When::at(from, self.to_ms).absolute()
-                    ),
+        self.drawn(BARS_MAX)
+    }
+
+    /// At most `most` bars, failures last, so that a short one is not painted over.
+    fn drawn(&self, most: usize) -> Vec<Bar> {
+        let mut pieces = merged(
+            self.stretches
+                .iter()
+                .filter(|stretch| self.length(stretch) > 0),
+        );
+        if pieces.len() > most {
+            pieces = self.cells(most);
+        }
+        pieces.sort_by_key(|piece| piece.standing == Standing::Fail);
+        pieces.iter().map(|piece| self.bar(piece)).collect()
+    }
+
+    /// The period cut into equal cells, each as the worst that happened in it: more changes than
+    /// a screen has points never hide a failure.
+    fn cells(&self, number: usize) -> Vec<Stretch> {
+        let step = ((self.to_ms - self.from_ms) / number as i64).max(1);
+        let mut worst: Vec<Option<&Stretch>> = vec![None; number];
+        for stretch in &self.stretches {
+            if self.length(stretch) == 0 {
+                continue;
+            }
+            let first = (stretch.from_ms.max(self.from_ms) - self.from_ms) / step;
+            let last = (stretch.to_ms.min(self.to_ms) - self.from_ms - 1) / step;
+            for cell in worst
+                .iter_mut()
+                .take(last as usize + 1)
+                .skip(first as usize)
+            {
+                if cell.is_none_or(|other| stretch.standing < other.standing) {
+                    *cell = Some(stretch);
                 }
+            }
+        }
+        let cells: Vec<Stretch> = worst
+            .into_iter()
+            .zip(0i64..)
+            .filter_map(|(stretch, place)| {
+                stretch.map(|stretch| Stretch {
+                    standing: stretch.standing,
+                    reason: stretch.reason.clone(),
+                    from_ms: self.from_ms + place * step,
+                    to_ms: (self.from_ms + (place + 1) * step).min(self.to_ms),
+                })
             })
-            .collect()
+            .collect();
+        merged(cells.iter())
+    }
+
+    fn bar(&self, stretch: &Stretch) -> Bar {
+        let whole = (self.to_ms - self.from_ms) as f64;
+        let from = stretch.from_ms.max(self.from_ms);
+        let mark = stretch.standing.mark();
+        Bar {
+            tone: mark.tone,
+            x: percent_of((from - self.from_ms) as f64, whole),
+            width: percent_of(self.length(stretch) as f64, whole),
+            title: format!(
+                "{} ({}) for {} from {}",
+                mark.word,
+                stretch.reason,
+                span(self.length(stretch)),
+                When::at(from, self.to_ms).absolute()
+            ),
+        }
     }
 
     fn ticks(&self) -> Vec<Tick> {
         ticks(self.from_ms, self.to_ms)
+    }
+
+    /// Stretches that the table behind the drawing leaves out, since there are too many.
+    fn older(&self) -> u64 {
+        self.stretches.len().saturating_sub(ROWS_MAX) as u64
     }
 
     /// Rows of the table behind the drawing, newest first.
@@ -153,6 +212,7 @@ impl Strip {
         self.stretches
             .iter()
             .rev()
+            .take(ROWS_MAX)
             .map(|stretch| {
                 (
                     stretch.standing.mark(),
@@ -164,6 +224,20 @@ impl Strip {
             })
             .collect()
     }
+}
+
+/// Stretches that touch and stand the same as one, under the reason of the first.
+fn merged<'a>(stretches: impl Iterator<Item = &'a Stretch>) -> Vec<Stretch> {
+    let mut out: Vec<Stretch> = Vec::new();
+    for stretch in stretches {
+        match out.last_mut() {
+            Some(last) if last.standing == stretch.standing && last.to_ms == stretch.from_ms => {
+                last.to_ms = stretch.to_ms;
+            }
+            _ => out.push(stretch.clone()),
+        }
+    }
+    out
 }
 
 /// Marks at the starts of months, weeks, or days, whichever leaves them readable.
@@ -263,6 +337,31 @@ mod tests {
         assert_eq!(
             (bars[1].x.as_str(), bars[1].width.as_str(), bars[1].tone),
             ("0%", "10%", "fail")
+        );
+    }
+
+    #[test]
+    fn more_changes_than_points_hide_no_failure() {
+        let mut stretches: Vec<Stretch> = (0..100)
+            .map(|day| stretch(Standing::Pass, day, day + 1))
+            .collect();
+        assert_eq!(
+            strip(stretches.clone()).bars().len(),
+            1,
+            "equal neighbours are one bar"
+        );
+        for (day, part) in stretches.iter_mut().enumerate() {
+            if day % 2 == 1 {
+                part.standing = Standing::NotApplicable;
+            }
+        }
+        stretches[71].standing = Standing::Fail;
+        let few = strip(stretches).drawn(10);
+        assert!(few.len() <= 10);
+        let last = few.last().unwrap();
+        assert_eq!(
+            (last.tone, last.x.as_str(), last.width.as_str()),
+            ("fail", "70%", "10%")
         );
     }
 

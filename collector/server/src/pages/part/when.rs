@@ -66,28 +66,37 @@ impl When {
     }
 }
 
+/// From this length on, a distance is told in days.
+const DAYS_FROM_MS: i64 = 2 * DAY_MS;
+
 /// A length of time with its largest unit only, for a distance from now.
 fn rough(ms: i64) -> String {
-    match ms {
-        ..MINUTE_MS => format!("{} s", ms / SECOND_MS),
-        ..HOUR_MS => format!("{} min", ms / MINUTE_MS),
-        ..172_800_000 => format!("{} h", ms / HOUR_MS),
-        _ => format!("{} d", ms / DAY_MS),
-    }
+    let (unit, name) = if ms < MINUTE_MS {
+        (SECOND_MS, "s")
+    } else if ms < HOUR_MS {
+        (MINUTE_MS, "min")
+    } else if ms < DAYS_FROM_MS {
+        (HOUR_MS, "h")
+    } else {
+        (DAY_MS, "d")
+    };
+    format!("{} {name}", ms / unit)
 }
 
 /// A length of time with its two largest units: `3 d 4 h`, `36 min`, `45 s`.
 pub fn span(ms: i64) -> String {
     let ms = ms.max(0);
-    let (large, small) = match ms {
-        ..MINUTE_MS => return format!("{} s", ms / SECOND_MS),
-        ..HOUR_MS => return format!("{} min", ms / MINUTE_MS),
-        ..DAY_MS => ((ms / HOUR_MS, "h"), (ms % HOUR_MS / MINUTE_MS, "min")),
-        _ => ((ms / DAY_MS, "d"), (ms % DAY_MS / HOUR_MS, "h")),
+    let (large, small) = if ms < HOUR_MS {
+        return rough(ms);
+    } else if ms < DAY_MS {
+        ((HOUR_MS, "h"), (MINUTE_MS, "min"))
+    } else {
+        ((DAY_MS, "d"), (HOUR_MS, "h"))
     };
-    match small.0 {
-        0 => format!("{} {}", large.0, large.1),
-        _ => format!("{} {} {} {}", large.0, large.1, small.0, small.1),
+    let first = format!("{} {}", ms / large.0, large.1);
+    match ms % large.0 / small.0 {
+        0 => first,
+        rest => format!("{first} {rest} {}", small.1),
     }
 }
 
