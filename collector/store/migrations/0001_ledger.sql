@@ -22,8 +22,7 @@ CREATE TABLE tile (
 CREATE TABLE head (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
     size       INTEGER NOT NULL,
-    root       BLOB    NOT NULL,
-    checkpoint BLOB                     -- the signed note of this size, once it was signed
+    root       BLOB    NOT NULL
 ) STRICT;
 
 -- What entries commit to. May be erased by a decision; every proof stays valid.

@@ -57,3 +57,11 @@ CREATE TABLE agent_fact (
     since_idx INTEGER NOT NULL,
     PRIMARY KEY (agent, probe)
 ) STRICT, WITHOUT ROWID;
+
+-- Every key ever enrolled or rotated to: none may come back, for any agent.
+CREATE TABLE agent_key (
+    key   BLOB    PRIMARY KEY,
+    agent INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    idx   INTEGER NOT NULL              -- the entry that brought it
+) STRICT, WITHOUT ROWID;

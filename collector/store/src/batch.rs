@@ -226,6 +226,8 @@ pub struct Batch {
     pub judged: Vec<Judged>,
     /// Changed facts.
     pub facts: Vec<NewAgentFact>,
+    /// Keys that agents got: key id, agent row, epoch, entry.
+    pub keys: Vec<(KeyId, i64, u64, u64)>,
 }
 
 type Tx<'t> = Transaction<'t, Sqlite>;
@@ -264,20 +266,6 @@ impl Store {
         write_agents(&mut tx, batch).await.map_err(&failed)?;
         write_projections(&mut tx, batch).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)
-    }
-
-    /// Keeps the signed checkpoint of the head beside it.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn keep_checkpoint(&self, size: u64, checkpoint: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("UPDATE head SET checkpoint = $1 WHERE size = $2")
-            .bind(checkpoint)
-            .bind(size.cast_signed())
-            .execute(&self.writer)
-            .await
-            .map_err(StoreError::sql("keep a checkpoint"))?;
-        Ok(())
     }
 }
 
@@ -366,6 +354,15 @@ async fn write_bodies(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), sqlx::Error>
 async fn write_agents(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), sqlx::Error> {
     for agent in &batch.agents {
         write_standing(tx, agent).await?;
+    }
+    for (key, agent, epoch, idx) in &batch.keys {
+        sqlx::query("INSERT INTO agent_key (key, agent, epoch, idx) VALUES ($1, $2, $3, $4)")
+            .bind(key.as_bytes().as_slice())
+            .bind(agent)
+            .bind(epoch.cast_signed())
+            .bind(idx.cast_signed())
+            .execute(&mut **tx)
+            .await?;
     }
     for (agent, hints) in &batch.hints {
         sqlx::query("INSERT INTO host_hint (agent, hostname, os, machine) VALUES ($1, $2, $3, $4) ON CONFLICT (agent) DO UPDATE SET hostname = excluded.hostname, os = excluded.os, machine = excluded.machine")

@@ -48,19 +48,6 @@ impl Store {
         })
     }
 
-    /// The signed checkpoint kept beside the head.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = sqlx::query_scalar("SELECT checkpoint FROM head WHERE id = 1")
-            .fetch_optional(&self.readers)
-            .await;
-        Ok(found
-            .map_err(StoreError::sql("read the checkpoint"))?
-            .flatten())
-    }
-
     /// The hashes of tiles, each as wide as it is now; those that are not there are left out.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use crate::{Store, StoreError};
 
 /// Tables that `rebuild` empties: all that is computed from entries.
-const PROJECTIONS: [&str; 4] = ["interval", "judged", "agent_fact", "agent"];
+const PROJECTIONS: [&str; 5] = ["interval", "judged", "agent_fact", "agent_key", "agent"];
 
 impl Store {
     /// Writes a consistent copy of the database to `target` while readers and writer go on (`VACUUM INTO`).

@@ -35,6 +35,20 @@ impl Store {
         rows.iter().map(standing).collect()
     }
 
+    /// Every key ever enrolled or rotated to, with the row of its agent.
+    ///
+    /// # Errors
+    /// What the database says, or [`StoreError::Inconsistent`].
+    pub async fn agent_keys(&self) -> Result<BTreeMap<Digest, i64>, StoreError> {
+        let rows = sqlx::query("SELECT key, agent FROM agent_key")
+            .fetch_all(self.readers())
+            .await;
+        let rows = rows.map_err(StoreError::sql("read the agents' keys"))?;
+        rows.iter()
+            .map(|row| Ok((digest("agent_key", row.get("key"))?, row.get("agent"))))
+            .collect()
+    }
+
     /// The latest of every agent, by its row.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cadence::Cadence;
 use crate::id::{CheckId, ControlId, ProbeId};
 use crate::outcome::{Judgement, Outcome, Reason, Severity};
 
@@ -204,6 +205,9 @@ impl Check {
                     .map_err(|error| error.to_string())?;
             }
         }
+        self.cadence
+            .parse::<Cadence>()
+            .map_err(|error| error.to_string())?;
         if self.probes.is_empty() {
             return Err("probes must name at least one probe".to_owned());
         }

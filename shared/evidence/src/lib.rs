@@ -9,6 +9,7 @@
 
 pub mod baseline;
 pub mod bundle;
+pub mod cadence;
 pub mod check;
 pub mod evaluate;
 pub mod expression;
