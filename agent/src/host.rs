@@ -6,6 +6,8 @@
 //! - Programs are named by absolute path and run with an empty environment, no input, a deadline and an output cap.
 //! - Nothing is written.
 
+mod audit;
+mod audit_rule;
 pub mod filesystem;
 mod program;
 pub mod recorded;
@@ -105,7 +107,7 @@ pub trait Host: Sync {
     /// [`HostError::Permission`] without CAP_AUDIT_CONTROL, [`HostError::OfflineRoot`] on an unpacked root.
     fn audit_status(&self) -> Result<AuditStatus, HostError>;
 
-    /// The loaded audit rules in the text form of `auditctl -l`, in order.
+    /// The loaded audit rules in the text form of `auditctl -l`, in order; a watch of a directory is `-F dir=`.
     ///
     /// # Errors
     /// As [`Host::audit_status`].

@@ -4,6 +4,9 @@
 //! read (absolute times, sizes, states), never an age or the time of reading: unchanged facts keep their digest and cost
 //! nothing to ship. Where they were read is recorded by [`Observation`] and becomes the member `sources`.
 
+mod audit;
+mod audit_loss;
+mod audit_rules;
 mod observation;
 mod system;
 pub mod unit;
@@ -141,7 +144,12 @@ fn schema<P: Probe>() -> Value {
 /// Every probe there is, by id.
 #[must_use]
 pub fn registry() -> Vec<Registered> {
-    let mut probes = vec![Registered::of::<system::System>()];
+    let mut probes = vec![
+        Registered::of::<audit::Audit>(),
+        Registered::of::<audit_loss::AuditLoss>(),
+        Registered::of::<audit_rules::AuditRules>(),
+        Registered::of::<system::System>(),
+    ];
     probes.sort_by_key(|probe| probe.id);
     probes
 }

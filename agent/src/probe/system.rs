@@ -77,7 +77,7 @@ impl Probe for System {
         } else {
             Vec::new()
         };
-        let container = !markers.is_empty() && outside_initial_namespace(observation.host())?;
+        let container = inside_container(&markers, observation.host())?;
         let id = release.get("ID").unwrap_or_else(|| "linux".to_owned());
         let like: Vec<String> = release
             .get("ID_LIKE")
@@ -114,6 +114,16 @@ fn family(id: &str, like: &[String]) -> Family {
         })
         .next()
         .unwrap_or(Family::Other)
+}
+
+/// Whether the agent looks at a container from inside it: what only the host's kernel can tell is not to be asked there.
+pub(super) fn is_container(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
+    let markers = markers(observation)?;
+    inside_container(&markers, observation.host())
+}
+
+fn inside_container(markers: &[String], host: &dyn Host) -> Result<bool, Unobservable> {
+    Ok(!markers.is_empty() && outside_initial_namespace(host)?)
 }
 
 fn markers(observation: &mut Observation<'_>) -> Result<Vec<String>, Unobservable> {
