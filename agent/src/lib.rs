@@ -4,5 +4,7 @@
 //! (`evidence::evaluate`); the round is signed, spooled, shipped, and forgotten only when its receipt was verified.
 //! Nothing here can be told by a collector to run a program or read a file: probes are code, checks are data.
 
+pub mod examine;
 pub mod host;
+pub mod machine;
 pub mod probe;

@@ -1,3 +1,9 @@
 //! The command `assay-agent`.
 
-fn main() {}
+mod command;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::run()
+}

@@ -91,6 +91,29 @@ impl Digest {
     }
 }
 
+/// The digest of what comes in pieces, such as a file too large to hold.
+#[derive(Debug, Clone, Default)]
+pub struct DigestStream(Sha256);
+
+impl DigestStream {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new() -> DigestStream {
+        DigestStream::default()
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex())

@@ -8,6 +8,6 @@ mod digest;
 mod key;
 mod random;
 
-pub use digest::{Digest, DigestError};
+pub use digest::{Digest, DigestError, DigestStream};
 pub use key::{KeyError, KeyId, Signature, SignatureError, SigningKey, VerifyingKey};
 pub use random::{Random, SeededRandom, SystemRandom};

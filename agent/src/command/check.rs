@@ -1,0 +1,171 @@
+//! `assay-agent check`: one look, without a collector, an identity or anything written.
+
+mod json;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use agent::examine;
+use agent::host::{FileSystemHost, Host};
+use agent::probe::{self, VolatileMemory};
+use anyhow::Context as _;
+use clap::ValueEnum;
+use crypto::Digest;
+use evidence::baseline;
+use evidence::bundle::Bundle;
+use evidence::check::Check;
+use evidence::evaluate::{Evaluator, Outcomes};
+use evidence::fact::FactSet;
+use evidence::id::{CheckId, ProbeId};
+use evidence::outcome::{Judgement, Outcome, Reason};
+use evidence::time::SystemClock;
+use serde_json::Value;
+
+use super::{Exit, known_check, print};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 all checks pass or are not applicable, 1 a check fails (whatever else), 2 a check could not be judged \
+and none fails, 64 wrong usage. Run as root to see everything: what an ordinary user may not read is an error with \
+reason permission_denied.")]
+pub(crate) struct Arguments {
+    /// Table for people, or JSON for programs.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Judge the unpacked root file system in this directory as it would be after boot, instead of this host.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Judge only this check; may be given several times.
+    #[arg(long, value_name = "ID")]
+    check: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// Everything there is to show.
+pub(crate) struct Report {
+    hostname: String,
+    os: String,
+    root: Option<PathBuf>,
+    bundle: Bundle,
+    digest: Digest,
+    facts: FactSet,
+    outcomes: Outcomes,
+    observed: BTreeMap<CheckId, Value>,
+}
+
+impl Report {
+    /// The outcomes with their checks.
+    fn judged(&self) -> impl Iterator<Item = (&CheckId, &Check, Judgement)> {
+        self.outcomes.iter().filter_map(|(id, judgement)| {
+            self.bundle
+                .checks
+                .get(id)
+                .map(|check| (id, check, *judgement))
+        })
+    }
+
+    fn count(&self, outcome: Outcome) -> usize {
+        self.outcomes
+            .values()
+            .filter(|judgement| judgement.outcome == outcome)
+            .count()
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let report = report(arguments)?;
+    let text = match arguments.format {
+        Format::Table => table::render(&report),
+        Format::Json => json::render(&report)?,
+    };
+    print(&text)?;
+    Ok(if report.count(Outcome::Fail) > 0 {
+        Exit::Fail
+    } else if report.count(Outcome::Error) > 0 {
+        Exit::Error
+    } else {
+        Exit::Done
+    })
+}
+
+fn report(arguments: &Arguments) -> anyhow::Result<Report> {
+    let bundle = baseline::bundle().context("the checks of this program")?;
+    let checks = wanted(&bundle, &arguments.check)?;
+    let host = match &arguments.root {
+        Some(root) => FileSystemHost::offline(root).context("--root")?,
+        None => FileSystemHost::live()?,
+    };
+    let evaluator = Evaluator::new(&bundle)?;
+    let mut memory = VolatileMemory::default();
+    let observed = examine::observe(&host, &bundle, &checks, &mut memory, &SystemClock::new());
+    let mut outcomes = evaluator.judge(&checks, &observed.facts, observed.end)?;
+    if !host.is_live() {
+        outcomes.values_mut().for_each(tell_offline);
+    }
+    Ok(Report {
+        hostname: hostname(&host),
+        os: os_name(&host, &observed.facts),
+        root: arguments.root.clone(),
+        digest: bundle.digest()?,
+        observed: evaluator.observe(&checks, &observed.facts, observed.end)?,
+        facts: observed.facts,
+        outcomes,
+        bundle,
+    })
+}
+
+fn wanted(bundle: &Bundle, named: &[String]) -> anyhow::Result<BTreeSet<CheckId>> {
+    if named.is_empty() {
+        return Ok(bundle.checks.keys().cloned().collect());
+    }
+    named
+        .iter()
+        .map(|text| Ok(known_check(bundle, text)?))
+        .collect()
+}
+
+/// That only a live kernel can tell is no failure of the look at an image. Signed rounds never get here: they are live.
+fn tell_offline(judgement: &mut Judgement) {
+    if *judgement == Judgement::error(Reason::OfflineRoot) {
+        judgement.outcome = Outcome::NotApplicable;
+    }
+}
+
+fn hostname(host: &FileSystemHost) -> String {
+    if host.is_live() {
+        return agent::machine::hostname();
+    }
+    let name = host.read("/etc/hostname", 1024).unwrap_or_default();
+    let name = String::from_utf8_lossy(&name).trim().to_owned();
+    if name.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        name
+    }
+}
+
+fn os_name(host: &FileSystemHost, facts: &FactSet) -> String {
+    let Ok(system) = "system".parse::<ProbeId>() else {
+        return "unknown".to_owned();
+    };
+    let looked;
+    let facts = match facts.get(&system) {
+        Some(facts) => facts,
+        None => {
+            let now = evidence::time::Timestamp::from_unix_ms(0);
+            looked = probe::observe_all(host, &mut VolatileMemory::default(), now, [&system]);
+            match looked.get(&system) {
+                Some(facts) => facts,
+                None => return "unknown".to_owned(),
+            }
+        }
+    };
+    let name = facts.members().get("name").and_then(Value::as_str);
+    name.unwrap_or("unknown").to_owned()
+}
