@@ -6,7 +6,7 @@ use crypto::Digest;
 use evidence::id::ProbeId;
 use ledger::tile::{TileKind, TilePath};
 use sqlx::Row as _;
-use wire::leaf::Leaf;
+use wire::leaf::{Kind, Leaf};
 
 use crate::{Head, Store, StoreError};
 
@@ -143,6 +143,60 @@ impl Store {
             .await
             .map_err(StoreError::sql("look an envelope up"))?;
         Ok(found.map(i64::cast_unsigned))
+    }
+
+    /// The entry that brought a key.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn index_of_key(&self, key: &Digest) -> Result<Option<u64>, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar("SELECT idx FROM agent_key WHERE key = $1")
+            .bind(key.as_bytes().as_slice())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(StoreError::sql("look a key up"))?;
+        Ok(found.map(i64::cast_unsigned))
+    }
+
+    /// The entries of one kind, in order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn indices_of_kind(&self, kind: Kind) -> Result<Vec<u64>, StoreError> {
+        let found: Vec<i64> = sqlx::query_scalar(
+            "SELECT idx FROM entry WHERE kind = $1 AND kind NOT IN ('round', 'gap') ORDER BY idx",
+        )
+        .bind(kind.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(StoreError::sql("list entries of a kind"))?;
+        Ok(found.into_iter().map(i64::cast_unsigned).collect())
+    }
+
+    /// Number of decisions in the log (formats: all kinds but rounds, gaps and the agents' key events).
+    ///
+    /// # Errors
+    /// What the database says, or [`StoreError::Inconsistent`] for a kind that is none.
+    pub async fn count_decisions(&self) -> Result<u64, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT kind, count(*) FROM entry WHERE kind NOT IN ('round', 'gap') GROUP BY kind",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(StoreError::sql("count decisions"))?;
+        let mut decisions = 0;
+        for (name, count) in rows {
+            let kind = Kind::ALL.iter().find(|kind| kind.as_str() == name);
+            let kind = kind.ok_or_else(|| {
+                StoreError::inconsistent("entry", format!("no kind is called {name}"))
+            })?;
+            decisions += if kind.is_decision() {
+                count.cast_unsigned()
+            } else {
+                0
+            };
+        }
+        Ok(decisions)
     }
 
     /// The digest of an agent's logged statement of that number.
