@@ -8,6 +8,7 @@ mod audit;
 mod audit_loss;
 mod audit_rules;
 mod observation;
+mod storage;
 mod system;
 pub mod unit;
 
@@ -148,6 +149,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<audit::Audit>(),
         Registered::of::<audit_loss::AuditLoss>(),
         Registered::of::<audit_rules::AuditRules>(),
+        Registered::of::<storage::Storage>(),
         Registered::of::<system::System>(),
     ];
     probes.sort_by_key(|probe| probe.id);

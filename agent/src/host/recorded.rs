@@ -84,7 +84,7 @@ struct FileRecord {
     gid: Option<u32>,
     mtime: Option<Timestamp>,
     ctime: Option<Timestamp>,
-    /// A size larger than the content, for files whose content does not matter.
+    /// A size larger than the content: for files whose content does not matter, and devices that are zeros from there on.
     size: Option<u64>,
     device: Option<(u32, u32)>,
     /// Extended attributes, base64.
@@ -415,7 +415,11 @@ impl Host for RecordedHost {
 
     fn read_head(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
         let content = self.content(path, &[FileKind::Regular, FileKind::Block])?;
-        Ok(content[..content.len().min(limit)].to_vec())
+        let size = usize::try_from(self.stat(path)?.size).unwrap_or(usize::MAX);
+        let mut head = content[..content.len().min(limit)].to_vec();
+        // What a recording leaves off the end of its content is zeros, as in a sparse file.
+        head.resize(limit.min(size.max(head.len())), 0);
+        Ok(head)
     }
 
     fn list(&self, path: &str) -> Result<Vec<DirEntry>, HostError> {
