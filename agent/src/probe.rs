@@ -8,6 +8,7 @@ mod audit;
 mod audit_loss;
 mod audit_rules;
 mod observation;
+mod sshd;
 mod storage;
 mod system;
 pub mod unit;
@@ -150,6 +151,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<audit_loss::AuditLoss>(),
         Registered::of::<audit_rules::AuditRules>(),
         Registered::of::<storage::Storage>(),
+        Registered::of::<sshd::Sshd>(),
         Registered::of::<system::System>(),
     ];
     probes.sort_by_key(|probe| probe.id);

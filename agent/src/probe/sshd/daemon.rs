@@ -1,0 +1,434 @@
+//! Whether sshd runs or would, and with which options: they come before every file.
+
+use super::config::{self, ConfigError};
+use super::evaluate::Given;
+use super::keyword;
+use super::syntax;
+use crate::host::HostError;
+use crate::probe::unit::units;
+use crate::probe::{Observation, Unobservable};
+
+const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
+const SOCKETS: [&str; 4] = [
+    "ssh.socket",
+    "sshd.socket",
+    // systemd 256 and later make these by a generator wherever sshd is installed.
+    "sshd-unix-local.socket",
+    "sshd-vsock.socket",
+];
+/// systemd's directories for units, the first wins.
+const UNIT_DIRECTORIES: [&str; 5] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+/// Files that hold the daemon's options on Debian and on Red Hat's family.
+const OPTION_FILES: [(&str, &str); 2] = [
+    ("/etc/default/ssh", "SSHD_OPTS"),
+    ("/etc/sysconfig/sshd", "OPTIONS"),
+];
+/// A unit whose condition is that this file is absent.
+const NOT_TO_BE_RUN: &str = "/etc/ssh/sshd_not_to_be_run";
+const PID_FILE: &str = "/run/sshd.pid";
+/// Options of sshd(8) that take an argument.
+const WITH_ARGUMENT: &str = "CEbcfghkopu";
+
+/// Whether anybody can reach sshd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::probe) enum State {
+    /// A daemon runs.
+    Running,
+    /// systemd listens and starts it for the first connection.
+    Socket,
+    /// Neither now, but it would start at boot.
+    Boot,
+    /// Installed, neither running nor started at boot.
+    Off,
+}
+
+/// The daemon as it is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::probe) struct Daemon {
+    /// Whether it can be reached.
+    pub state: State,
+    /// The listening process.
+    pub pid: Option<u32>,
+    /// Options of the running process, where they could be read.
+    pub running: Option<CommandLine>,
+    /// Options it is started with at boot.
+    pub boot: CommandLine,
+}
+
+/// sshd's options.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::probe) struct CommandLine {
+    /// Options with their arguments, as given.
+    pub words: Vec<String>,
+    /// The main configuration file if not the usual one.
+    file: Option<String>,
+}
+
+impl CommandLine {
+    fn new(words: Vec<String>) -> CommandLine {
+        let mut line = CommandLine { words, file: None };
+        line.file = line
+            .options()
+            .filter(|(option, _)| *option == 'f')
+            .map(|(_, argument)| argument)
+            .last();
+        line
+    }
+
+    /// The main configuration file.
+    pub(in crate::probe) fn file(&self) -> &str {
+        self.file.as_deref().unwrap_or("/etc/ssh/sshd_config")
+    }
+
+    /// Options one by one as getopt(3) sees them.
+    fn options(&self) -> impl Iterator<Item = (char, String)> {
+        let mut found = Vec::new();
+        let mut words = self.words.iter();
+        while let Some(word) = words.next() {
+            let Some(flags) = word.strip_prefix('-') else {
+                break;
+            };
+            for (i, flag) in flags.char_indices() {
+                if !WITH_ARGUMENT.contains(flag) {
+                    found.push((flag, String::new()));
+                    continue;
+                }
+                let attached = flags.get(i + flag.len_utf8()..).unwrap_or_default();
+                let argument = if attached.is_empty() {
+                    words.next().cloned().unwrap_or_default()
+                } else {
+                    attached.to_owned()
+                };
+                found.push((flag, argument));
+                break;
+            }
+        }
+        found.into_iter()
+    }
+
+    /// What the options set.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where sshd refuses to start.
+    pub(super) fn given(&self) -> Result<Vec<Given>, ConfigError> {
+        let mut given = Vec::new();
+        for (option, argument) in self.options() {
+            match option {
+                'o' => {
+                    if let Some(line) = syntax::line("option -o of sshd", 0, &argument)? {
+                        given.push(config::set("option -o of sshd", &line)?);
+                    }
+                }
+                'h' => given.extend(keyword::find("hostkey").map(|k| (k, vec![argument]))),
+                'p' => given.extend(keyword::find("port").map(|k| (k, vec![argument]))),
+                _ => {}
+            }
+        }
+        Ok(given)
+    }
+
+    /// The options that matter for `sshd -T`: file, settings and host keys.
+    pub(super) fn for_test(&self) -> Vec<String> {
+        self.options()
+            .filter(|(option, _)| matches!(option, 'f' | 'o' | 'h' | 'p'))
+            .flat_map(|(option, argument)| [format!("-{option}"), argument])
+            .collect()
+    }
+}
+
+impl Daemon {
+    /// Looks at units, the running process and the files that hold its options.
+    ///
+    /// # Errors
+    /// [`Unobservable`] if units or files cannot be read.
+    pub(in crate::probe) fn observe(
+        observation: &mut Observation<'_>,
+    ) -> Result<Daemon, Unobservable> {
+        let names = [SERVICES.as_slice(), SOCKETS.as_slice()].concat();
+        let units = units(observation, &names)?;
+        let any = |names: &[&str], what: fn(&crate::probe::unit::Unit) -> bool| {
+            names.iter().any(|name| units.get(*name).is_some_and(what))
+        };
+        let mut pid = SERVICES
+            .iter()
+            .filter_map(|name| units.get(*name))
+            .filter(|unit| unit.active)
+            .find_map(|unit| unit.main_pid);
+        if pid.is_none() && observation.is_live() {
+            pid = by_pid_file(observation)?;
+        }
+        let enabled = any(&SERVICES, |unit| unit.enabled)
+            || any(&SOCKETS, |unit| unit.enabled)
+            || (observation.is_live() && !any(&SERVICES, |unit| unit.exists) && sysv(observation)?);
+        let state = if pid.is_some() {
+            State::Running
+        } else if any(&SOCKETS, |unit| unit.active) {
+            State::Socket
+        } else if enabled && observation.stat(NOT_TO_BE_RUN)?.is_none() {
+            State::Boot
+        } else {
+            State::Off
+        };
+        let running = match pid {
+            Some(pid) => running_options(observation, pid)?,
+            None => None,
+        };
+        Ok(Daemon {
+            state,
+            pid,
+            running,
+            boot: boot_options(observation)?,
+        })
+    }
+}
+
+/// The process of sshd's PID file, if it still is one.
+fn by_pid_file(observation: &mut Observation<'_>) -> Result<Option<u32>, Unobservable> {
+    let pid = observation
+        .text(PID_FILE)?
+        .and_then(|text| text.trim().parse::<u32>().ok());
+    let Some(pid) = pid else { return Ok(None) };
+    let comm = match observation.host().read(&format!("/proc/{pid}/comm"), 64) {
+        Ok(comm) => comm,
+        Err(HostError::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok((comm.trim_ascii_end() == b"sshd").then_some(pid))
+}
+
+/// Whether a start link of System V's init names it.
+fn sysv(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
+    let links = observation.list("/etc/rc2.d")?.unwrap_or_default();
+    Ok(links.iter().any(|link| {
+        link.name.starts_with('S') && (link.name.ends_with("ssh") || link.name.ends_with("sshd"))
+    }))
+}
+
+fn running_options(
+    observation: &mut Observation<'_>,
+    pid: u32,
+) -> Result<Option<CommandLine>, Unobservable> {
+    let bytes = match observation
+        .host()
+        .read(&format!("/proc/{pid}/cmdline"), 256 * 1024)
+    {
+        Ok(bytes) => bytes,
+        Err(HostError::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    observation.note("/proc/PID/cmdline of sshd");
+    Ok(from_process(&String::from_utf8_lossy(&bytes)).map(CommandLine::new))
+}
+
+/// Options out of a process title. A listening sshd replaces its arguments by one text,
+/// `sshd: /usr/sbin/sshd -D -o X=y [listener] 0 of 10-100 startups`, in which an argument with spaces is seen by the
+/// next one's dash only. `None` if the title was cut off.
+fn from_process(title: &str) -> Option<Vec<String>> {
+    let Some(text) = title.strip_prefix("sshd: ") else {
+        let words = title.trim_end_matches('\0').split('\0').skip(1);
+        return Some(words.map(str::to_owned).collect());
+    };
+    let (text, _) = text.split_once(" [listener]")?;
+    let mut words: Vec<String> = Vec::new();
+    let mut open = false;
+    for word in text.split(' ').skip(1) {
+        if word.starts_with('-') {
+            // An attached argument (-oX=y) leaves nothing to wait for.
+            let flags = word.trim_start_matches('-');
+            open = flags.find(|flag| WITH_ARGUMENT.contains(flag))
+                == Some(flags.len() - flags.len().min(1))
+                && !flags.is_empty();
+            words.push(word.to_owned());
+        } else if open {
+            words.push(word.to_owned());
+            open = false;
+        } else if let Some(last) = words.last_mut() {
+            last.push(' ');
+            last.push_str(word);
+        }
+    }
+    Some(words)
+}
+
+/// Options that the unit, or without one the start script, gives to sshd.
+fn boot_options(observation: &mut Observation<'_>) -> Result<CommandLine, Unobservable> {
+    let mut environment = Vec::new();
+    for (file, _) in OPTION_FILES {
+        if let Some(text) = observation.text(file)? {
+            environment.extend(assignments(&text));
+        }
+    }
+    for service in SERVICES {
+        let Some(unit) = unit_text(observation, service)? else {
+            continue;
+        };
+        if let Some(words) = exec_start(&unit, &environment) {
+            return Ok(CommandLine::new(words));
+        }
+    }
+    let words = OPTION_FILES
+        .iter()
+        .filter_map(|(_, name)| value(&environment, name))
+        .flat_map(|options| syntax::words(options).unwrap_or_default())
+        .collect();
+    Ok(CommandLine::new(words))
+}
+
+/// The text of a unit with its drop-ins behind it, as systemd reads them.
+fn unit_text(
+    observation: &mut Observation<'_>,
+    name: &str,
+) -> Result<Option<String>, Unobservable> {
+    let mut text = None;
+    for directory in UNIT_DIRECTORIES {
+        let path = format!("{directory}/{name}");
+        if observation.host().stat(&path).is_ok() {
+            text = observation.text(&path)?;
+            break;
+        }
+    }
+    let Some(mut text) = text else {
+        return Ok(None);
+    };
+    let mut dropins = std::collections::BTreeMap::new();
+    for directory in UNIT_DIRECTORIES.iter().rev() {
+        let directory = format!("{directory}/{name}.d");
+        if observation.host().stat(&directory).is_err() {
+            continue;
+        }
+        for entry in observation.list(&directory)?.unwrap_or_default() {
+            if entry.name.ends_with(".conf") {
+                dropins.insert(entry.name.clone(), format!("{directory}/{}", entry.name));
+            }
+        }
+    }
+    for path in dropins.values() {
+        text.push('\n');
+        text.push_str(&observation.text(path)?.unwrap_or_default());
+    }
+    Ok(Some(text))
+}
+
+/// The arguments of the last `ExecStart=` that runs sshd, with variables put in.
+fn exec_start(unit: &str, environment: &[(String, String)]) -> Option<Vec<String>> {
+    let mut environment = environment.to_vec();
+    let mut command = None;
+    for line in unit.replace("\\\n", " ").lines() {
+        let Some((key, value)) = line.trim().split_once('=') else {
+            continue;
+        };
+        match key.trim() {
+            "ExecStart" if value.trim().is_empty() => command = None,
+            "ExecStart" => command = Some(value.trim().to_owned()),
+            // EnvironmentFile= is read after Environment= and wins.
+            "Environment" => {
+                for word in syntax::words(value).unwrap_or_default() {
+                    if let Some((name, value)) = word.split_once('=') {
+                        environment.insert(0, (name.to_owned(), value.to_owned()));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let command = command?;
+    let words = syntax::words(command.trim_start_matches(['@', '-', ':', '+', '!']))?;
+    let mut arguments = Vec::new();
+    for word in words.iter().skip(1) {
+        match word.strip_prefix('$') {
+            Some(name) if name.starts_with('{') => {
+                let name = name.trim_matches(['{', '}']);
+                arguments.push(value(&environment, name).unwrap_or_default().to_owned());
+            }
+            Some(name) => arguments.extend(
+                value(&environment, name)
+                    .and_then(syntax::words)
+                    .unwrap_or_default(),
+            ),
+            None => arguments.push(word.clone()),
+        }
+    }
+    arguments.retain(|argument| !argument.is_empty());
+    Some(arguments)
+}
+
+fn assignments(text: &str) -> Vec<(String, String)> {
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with(['#', ';']));
+    lines
+        .filter_map(|line| {
+            let (name, value) = line
+                .strip_prefix("export ")
+                .unwrap_or(line)
+                .split_once('=')?;
+            let value = value.trim();
+            let unquoted = ['"', '\'']
+                .iter()
+                .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
+                .unwrap_or(value);
+            Some((name.trim().to_owned(), unquoted.to_owned()))
+        })
+        .collect()
+}
+
+fn value<'e>(environment: &'e [(String, String)], name: &str) -> Option<&'e str> {
+    environment
+        .iter()
+        .rev()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_title_gives_its_options_back() {
+        let title = "sshd: /usr/sbin/sshd -D -o PasswordAuthentication yes -p 2222 [listener] 0 of 10-100 startups";
+        assert_eq!(
+            from_process(title).unwrap(),
+            ["-D", "-o", "PasswordAuthentication yes", "-p", "2222"]
+        );
+        assert_eq!(
+            from_process("sshd: /usr/sbin/sshd -oPermitRootLogin=yes [listener] 0").unwrap(),
+            ["-oPermitRootLogin=yes"]
+        );
+        assert_eq!(from_process("sshd: /usr/sbin/sshd -D [lis"), None);
+        assert_eq!(
+            from_process("/usr/sbin/sshd\0-D\0-o\0A b\0").unwrap(),
+            ["-D", "-o", "A b"]
+        );
+        let line = CommandLine::new(from_process(title).unwrap());
+        assert_eq!(line.given().unwrap().len(), 2);
+        assert_eq!(
+            CommandLine::new(vec!["-Dfx".to_owned(), "-f".to_owned()]).file(),
+            ""
+        );
+    }
+
+    #[test]
+    fn units_and_their_drop_ins_give_the_options_at_boot() {
+        let environment = assignments("# c\nSSHD_OPTS=\"-o PasswordAuthentication=yes -4\"\n");
+        let unit = "[Service]\nEnvironmentFile=-/etc/default/ssh\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n";
+        assert_eq!(
+            exec_start(unit, &environment).unwrap(),
+            ["-D", "-o", "PasswordAuthentication=yes", "-4"]
+        );
+        let replaced =
+            format!("{unit}[Service]\nExecStart=\nExecStart=-/usr/sbin/sshd -D -f /etc/other\n");
+        assert_eq!(
+            exec_start(&replaced, &environment).unwrap(),
+            ["-D", "-f", "/etc/other"]
+        );
+    }
+}
