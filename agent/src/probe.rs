@@ -5,11 +5,16 @@
 //! nothing to ship. Where they were read is recorded by [`Observation`] and becomes the member `sources`.
 
 mod audit;
+mod audit_log;
 mod audit_loss;
 mod audit_rules;
+mod installation;
+mod journal;
+mod log_files;
 mod observation;
 mod sshd;
 mod storage;
+mod syslog_line;
 mod system;
 pub mod unit;
 
@@ -148,10 +153,13 @@ fn schema<P: Probe>() -> Value {
 pub fn registry() -> Vec<Registered> {
     let mut probes = vec![
         Registered::of::<audit::Audit>(),
+        Registered::of::<audit_log::AuditLog>(),
         Registered::of::<audit_loss::AuditLoss>(),
         Registered::of::<audit_rules::AuditRules>(),
-        Registered::of::<storage::Storage>(),
+        Registered::of::<journal::Journal>(),
+        Registered::of::<log_files::LogFiles>(),
         Registered::of::<sshd::Sshd>(),
+        Registered::of::<storage::Storage>(),
         Registered::of::<system::System>(),
     ];
     probes.sort_by_key(|probe| probe.id);

@@ -1,0 +1,91 @@
+//! The effective configuration of journald, journald.conf(5).
+//!
+//! The main file is the first found in the directories, then every drop-in of `journald.conf.d`, whatever directory it
+//! lies in, in the order of the names; of two with one name the directory that comes first counts, and a link to
+//! `/dev/null` takes a name out. The last assignment wins; a value that journald cannot use is ignored, as it does.
+
+use std::collections::BTreeMap;
+
+use super::super::{Observation, Unobservable};
+use crate::host::FileKind;
+
+/// Directories in order of precedence.
+const DIRECTORIES: [&str; 4] = [
+    "/etc/systemd",
+    "/run/systemd",
+    "/usr/local/lib/systemd",
+    "/usr/lib/systemd",
+];
+
+/// The assignments of the section `[Journal]`, in the order that journald reads them.
+pub(super) fn assignments(
+    observation: &mut Observation<'_>,
+) -> Result<Vec<(String, String)>, Unobservable> {
+    let mut found = Vec::new();
+    for directory in DIRECTORIES {
+        if let Some(text) = observation.text(&format!("{directory}/journald.conf"))? {
+            found.extend(section(&text));
+            break;
+        }
+    }
+    let mut drop_ins: BTreeMap<String, String> = BTreeMap::new();
+    for directory in DIRECTORIES {
+        let directory = format!("{directory}/journald.conf.d");
+        for entry in observation.list(&directory)?.unwrap_or_default() {
+            if entry.name.ends_with(".conf") && entry.kind != FileKind::Directory {
+                let path = format!("{directory}/{}", entry.name);
+                drop_ins.entry(entry.name).or_insert(path);
+            }
+        }
+    }
+    for path in drop_ins.values() {
+        let target = observation.host().read_link(path).unwrap_or_default();
+        if target == "/dev/null" {
+            continue;
+        }
+        if let Some(text) = observation.text(path)? {
+            found.extend(section(&text));
+        }
+    }
+    Ok(found)
+}
+
+/// The assignments of `[Journal]`; a backslash at the end of a line joins it with the next one.
+fn section(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut inside = false;
+    let mut joined = String::new();
+    for line in text.lines() {
+        let line = line.trim();
+        if line.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(start) = line.strip_suffix('\\') {
+            joined.push_str(start);
+            joined.push(' ');
+            continue;
+        }
+        joined.push_str(line);
+        let whole = std::mem::take(&mut joined);
+        if whole.starts_with('[') {
+            inside = whole == "[Journal]";
+        } else if let (true, Some((name, value))) = (inside, whole.split_once('=')) {
+            found.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_section_of_the_journal_counts() {
+        let text = "Storage=none\n[Journal]\n#Storage=volatile\n;Storage=volatile\nStorage = persistent \nSystemMax\\\nUse=1G\n[Upload]\nStorage=volatile\n";
+        let found = section(text);
+        assert_eq!(found[0], ("Storage".to_owned(), "persistent".to_owned()));
+        assert_eq!(found.len(), 2);
+        assert!(section("\\\n\\\n\\").is_empty());
+    }
+}
