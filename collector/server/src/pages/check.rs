@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::frame::Frame;
 use super::outcome::ControlLink;
-use super::part::{Fix, Pager, Pair, Severity, Standing, Tally, When};
+use super::part::{Pager, Pair, Prose, Severity, Standing, Tally, When};
 
 /// The page of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -26,12 +26,18 @@ pub struct CheckPage {
     pub parameters: Vec<Pair>,
     /// Its rules in order: condition as text, then what they conclude.
     pub rules: Vec<Pair>,
-    /// What it shows, as a sentence.
-    pub shows: String,
-    /// What it does not show, as a sentence.
-    pub does_not_show: String,
+    /// What it reads.
+    pub reads: Prose,
+    /// How it decides, in words.
+    pub decides: Prose,
+    /// What it shows.
+    pub shows: Prose,
+    /// What it does not show.
+    pub does_not_show: Prose,
+    /// What an auditor should ask for beside it; may be empty.
+    pub ask: Prose,
     /// How to mend a failure.
-    pub fix: Fix,
+    pub fix: Prose,
     /// Controls it carries or supports.
     pub controls: Vec<ControlLink>,
     /// Hosts by how it stands on them now.

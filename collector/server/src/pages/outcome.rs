@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::part::{Facts, Fix, Pair, Proof, Severity, Standing, Strip, When};
+use super::part::{Facts, Observed, Pair, Proof, Prose, Severity, Standing, Strip, When};
 
 /// Texts with more words than this are not compared word by word.
 const WORDS_MAX: usize = 200;
@@ -35,7 +35,7 @@ pub struct OutcomePage {
     /// What was expected.
     pub expected: String,
     /// What was observed.
-    pub observed: String,
+    pub observed: Observed,
     /// Values of the parameters that the round used.
     pub parameters: Vec<Pair>,
     /// Where the facts were read.
@@ -45,15 +45,17 @@ pub struct OutcomePage {
     /// When the host observed it last.
     pub observed_at: When,
     /// How to mend it.
-    pub fix: Fix,
+    pub fix: Prose,
+    /// How the check decides, in words.
+    pub decides: Prose,
     /// Controls that the check carries or supports.
     pub controls: Vec<ControlLink>,
     /// The year.
     pub strip: Strip,
-    /// What the outcome shows, as a sentence.
-    pub shows: String,
-    /// What it does not show, as a sentence.
-    pub does_not_show: String,
+    /// What a pass shows.
+    pub shows: Prose,
+    /// What it does not show.
+    pub does_not_show: Prose,
     /// The facts that led to it, by probe.
     pub facts: Vec<ProbeFacts>,
     /// Its round in the ledger; none while the round is not yet sequenced.
@@ -134,14 +136,17 @@ impl OutcomePage {
         matches!(
             self.standing,
             Standing::Fail | Standing::Excepted | Standing::Error
-        ) && !self.fix.pieces.is_empty()
+        ) && !self.fix.is_empty()
     }
 
     /// Expected and observed text, differing words marked when the standing asks for it.
     fn sides(&self) -> (Vec<Segment>, Vec<Segment>) {
-        match self.standing {
-            Standing::Fail | Standing::Excepted => compare(&self.expected, &self.observed),
-            _ => (plain(&self.expected), plain(&self.observed)),
+        match (&self.observed, self.standing) {
+            (Observed::Text(text), Standing::Fail | Standing::Excepted) => {
+                compare(&self.expected, text)
+            }
+            (Observed::Text(text), _) => (plain(&self.expected), plain(text)),
+            (Observed::Named(_), _) => (plain(&self.expected), Vec::new()),
         }
     }
 }

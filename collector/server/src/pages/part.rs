@@ -8,11 +8,11 @@ mod empty;
 mod facets;
 mod facts;
 mod figure;
-mod fix;
 mod mark;
 mod number;
 mod pager;
 mod proof;
+mod prose;
 mod share_strip;
 mod strip;
 mod tally;
@@ -21,13 +21,13 @@ mod when;
 
 pub use empty::Empty;
 pub use facets::{Choice, Facet};
-pub use facts::{Fact, FactValue, Facts};
+pub use facts::{Fact, FactValue, Facts, Observed};
 pub use figure::Figure;
-pub use fix::{Command, Fix, Piece};
 pub use mark::{Mark, Severity, Standing, Verdict};
 pub use number::{Share, count, counted, percent_of};
 pub use pager::{Column, Direction, Pager};
 pub use proof::{Download, Proof};
+pub use prose::{Block, Command, Piece, Prose};
 pub use share_strip::{Bucket, ShareStrip};
 pub use strip::{Stretch, Strip};
 pub use tally::Tally;
@@ -41,7 +41,7 @@ impl HtmlSafe for Facet {}
 impl HtmlSafe for Facts {}
 impl HtmlSafe for Fact {}
 impl HtmlSafe for Figure {}
-impl HtmlSafe for Fix {}
+impl HtmlSafe for Prose {}
 impl HtmlSafe for Command {}
 impl HtmlSafe for Mark {}
 impl HtmlSafe for Column {}

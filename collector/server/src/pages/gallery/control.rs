@@ -5,7 +5,7 @@ use crate::pages::control::{Basis, ControlCheck, ControlPage, Deviation, Failing
 use crate::pages::frame::Section;
 use crate::pages::outcome::ControlLink;
 use crate::pages::part::{
-    Bucket, Class, Fix, Pager, Pair, Severity, Share, ShareStrip, Standing, Tally, Verdict,
+    Bucket, Class, Pager, Pair, Prose, Severity, Share, ShareStrip, Standing, Tally, Verdict,
 };
 use crate::pages::route;
 
@@ -178,9 +178,12 @@ pub fn links() -> Vec<ControlLink> {
     .collect()
 }
 
-pub const FIX: &str = "Set `PermitRootLogin` to `no` in `/etc/ssh/sshd_config.d/00-policy.conf`, where the first value wins:\n\
-    $ printf 'PermitRootLogin no\\n' > /etc/ssh/sshd_config.d/00-policy.conf\n\
-    $ sshd -t && systemctl reload ssh";
+pub const FIX: &str = "Set `PermitRootLogin` to `no` in a drop-in, where the first value wins:
+
+    printf 'PermitRootLogin no\\n' > /etc/ssh/sshd_config.d/00-policy.conf
+    sshd -t && systemctl reload ssh
+";
+pub const DECIDES: &str = "Passes if every context says a value that policy names. Fails if root may enter with a key or a password in any of them. Not applicable where `sshd` is not installed.";
 
 pub fn check() -> CheckPage {
     CheckPage {
@@ -199,9 +202,14 @@ pub fn check() -> CheckPage {
             ),
             Pair::new("else", "fail, weaker_than_policy"),
         ],
-        shows: "Root cannot enter by SSH in any evaluated context.".to_owned(),
-        does_not_show: "The console, or any other way in.".to_owned(),
-        fix: Fix::of(FIX),
+        reads: Prose::of(
+            "What `sshd -T` prints for the default context and one for each `Match` line.",
+        ),
+        decides: Prose::of(DECIDES),
+        shows: Prose::of("Root cannot enter by SSH in any evaluated context."),
+        does_not_show: Prose::of("The console, or any other way in."),
+        ask: Prose::of("The rule for remote log-on of administrators."),
+        fix: Prose::of(FIX),
         controls: links(),
         hosts: Tally {
             pass: 98,

@@ -1,10 +1,12 @@
 use serde_json::json;
 
-use super::control::{FIX, links};
+use super::control::{DECIDES, FIX, links};
 use super::{DAY, HOSTS, HOUR, MINUTE, ago, frame, hex, ledger, year};
 use crate::pages::frame::Section;
 use crate::pages::outcome::{OutcomePage, ProbeFacts, Source};
-use crate::pages::part::{Command, Download, Facts, Fix, Pair, Proof, Severity, Standing};
+use crate::pages::part::{
+    Command, Download, Facts, Observed, Pair, Proof, Prose, Severity, Standing,
+};
 use crate::pages::route;
 
 fn proof() -> Proof {
@@ -67,7 +69,7 @@ pub fn failing() -> OutcomePage {
         reason: "weaker_than_policy".to_owned(),
         reason_words: "what is configured is below what policy asks".to_owned(),
         expected: "PermitRootLogin no in every context".to_owned(),
-        observed: "PermitRootLogin yes in every context".to_owned(),
+        observed: Observed::Text("PermitRootLogin yes in every context".to_owned()),
         parameters: vec![Pair::new("allowed", "[\"no\"]")],
         sources: vec![
             Source {
@@ -85,7 +87,8 @@ pub fn failing() -> OutcomePage {
         ],
         since: ago(2 * DAY + 2 * HOUR),
         observed_at: ago(4 * MINUTE),
-        fix: Fix::of(FIX),
+        fix: Prose::of(FIX),
+        decides: Prose::of(DECIDES),
         controls: links(),
         strip: year(
             "y",
@@ -99,8 +102,8 @@ pub fn failing() -> OutcomePage {
                 (Standing::Fail, "weaker_than_policy", 2, 0),
             ],
         ),
-        shows: "Root cannot enter by SSH in any evaluated context.".to_owned(),
-        does_not_show: "The console, or any other way in.".to_owned(),
+        shows: Prose::of("Root cannot enter by SSH in any evaluated context."),
+        does_not_show: Prose::of("The console, or any other way in."),
         facts: vec![
             ProbeFacts {
                 probe: "sshd.effective".to_owned(),
@@ -124,7 +127,10 @@ pub fn passing() -> OutcomePage {
         standing: Standing::Pass,
         reason: "ok".to_owned(),
         reason_words: "nothing to report".to_owned(),
-        observed: "PermitRootLogin no in every context".to_owned(),
+        observed: Observed::of(&json!({
+            "default": "PermitRootLogin no",
+            "Match Address 10.0.0.0/8": "PermitRootLogin no",
+        })),
         proof: None,
         ..failing()
     }

@@ -52,6 +52,43 @@ pub enum FactValue {
     Group(Vec<Fact>),
 }
 
+/// What a check observed, as its definition puts it: a text, or named values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// One text.
+    Text(String),
+    /// Values by name.
+    Named(Facts),
+}
+
+impl Observed {
+    /// Lays out the observed value of an outcome.
+    pub fn of(value: &Value) -> Self {
+        match value {
+            Value::Object(map) if !map.is_empty() => Self::Named(Facts::of(value)),
+            other => Self::Text(text(other)),
+        }
+    }
+
+    /// The observed value as one line of a table, cut to `most` characters.
+    pub fn line(value: &Value, most: usize) -> String {
+        let whole = match value {
+            Value::Object(map) if !map.is_empty() => {
+                let parts: Vec<String> = map
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {}", text(value)))
+                    .collect();
+                parts.join("; ")
+            }
+            other => text(other),
+        };
+        match whole.char_indices().nth(most) {
+            Some((cut, _)) => format!("{}…", whole.split_at(cut).0),
+            None => whole,
+        }
+    }
+}
+
 impl Facts {
     /// Lays out the facts of one probe for reading.
     pub fn of(value: &Value) -> Self {
@@ -200,7 +237,19 @@ fn text(value: &Value) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{FactValue, Facts, VALUES_MAX};
+    use super::{FactValue, Facts, Observed, VALUES_MAX};
+
+    #[test]
+    fn an_observed_value_is_one_line_in_a_table() {
+        let value = json!({"audit": "off", "consumer": "none", "at boot": false});
+        assert_eq!(
+            Observed::line(&value, 99),
+            "at boot: no; audit: off; consumer: none"
+        );
+        assert_eq!(Observed::line(&json!("añb"), 2), "añ…");
+        assert!(matches!(Observed::of(&value), Observed::Named(facts) if facts.facts.len() == 3));
+        assert_eq!(Observed::of(&json!({})), Observed::Text("nothing".into()));
+    }
 
     #[test]
     fn a_uniform_list_of_objects_is_a_table_and_an_uneven_one_is_not() {
