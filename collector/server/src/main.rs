@@ -1,2 +1,7 @@
-//! Not written yet.
-fn main() {}
+//! The command `assay-collector`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    collector::command::run()
+}

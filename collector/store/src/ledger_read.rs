@@ -173,6 +173,18 @@ impl Store {
         Ok(found.into_iter().map(i64::cast_unsigned).collect())
     }
 
+    /// Number of rounds in the log.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_rounds(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM entry WHERE kind = 'round'")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(StoreError::sql("count rounds"))?;
+        Ok(count.cast_unsigned())
+    }
+
     /// Number of decisions in the log (formats: all kinds but rounds, gaps and the agents' key events).
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::Digest;
 
 /// A source of random bytes. Passed in wherever chance is needed, so that tests can repeat themselves.
-pub trait Random: Send {
+pub trait Random: Send + Sync {
     /// Fills `bytes`.
     fn fill(&mut self, bytes: &mut [u8]);
 

@@ -31,6 +31,8 @@ use super::proofs::Tiles;
 use super::reception::Reception;
 use super::refusal::Refusal;
 
+mod claims;
+mod deciding;
 mod placing;
 mod start;
 
@@ -188,6 +190,19 @@ struct Draft {
 }
 
 impl Sequencer {
+    /// The bundle of the highest version.
+    #[must_use]
+    pub fn newest_bundle(&self) -> Option<&evidence::bundle::Bundle> {
+        let newest = self.fleet.bundles().max_by_key(|bundle| bundle.version)?;
+        Some(&newest.bundle)
+    }
+
+    /// The groups that have a bundle.
+    #[must_use]
+    pub fn groups(&self) -> Vec<evidence::id::GroupId> {
+        self.fleet.groups()
+    }
+
     /// Runs until every sender is gone, then returns the state.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut waiting = Vec::with_capacity(MAX_BATCH);

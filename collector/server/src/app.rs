@@ -1,0 +1,143 @@
+//! The one App: everything that handlers share, built once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crypto::{Digest, Random, VerifyingKey};
+use evidence::time::{Clock, Timestamp};
+use ledger::key::Vkey;
+use metrics_exporter_prometheus::PrometheusHandle;
+use store::Store;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::ingest::admit::Keyring;
+use crate::ingest::refusal::Refusal;
+use crate::ingest::sequencer::{Accepted, Command, Published};
+
+/// Bytes of bodies that may be held at once, in units of 1 KB: 256 MB whatever strangers send.
+pub const BODY_BUDGET_KB: usize = 256 * 1024;
+/// Nonces that may be waiting for their enrolment.
+const MAX_NONCES: usize = 10_000;
+/// How long a nonce can be used, milliseconds.
+const NONCE_MS: i64 = 5 * 60_000;
+
+/// What handlers share.
+pub struct App {
+    /// The database.
+    pub store: Store,
+    /// Where statements and decisions go.
+    pub queue: mpsc::Sender<Command>,
+    /// The keys of the fleet.
+    pub keyring: Arc<Keyring>,
+    /// The present checkpoint.
+    pub published: Published,
+    /// The log's verifier key.
+    pub log_key: Vkey,
+    /// The key that signs bundles.
+    pub policy_key: VerifyingKey,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Bytes of bodies held at once.
+    pub bodies: Semaphore,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    nonces: Mutex<HashMap<Digest, Timestamp>>,
+    random: Mutex<Box<dyn Random>>,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "this is the one place where the parts meet"
+    )]
+    pub fn new(
+        store: Store,
+        queue: mpsc::Sender<Command>,
+        keyring: Arc<Keyring>,
+        published: Published,
+        log_key: Vkey,
+        policy_key: VerifyingKey,
+        clock: Arc<dyn Clock>,
+        metrics: PrometheusHandle,
+        random: Box<dyn Random>,
+    ) -> App {
+        App {
+            store,
+            queue,
+            keyring,
+            published,
+            log_key,
+            policy_key,
+            clock,
+            bodies: Semaphore::new(BODY_BUDGET_KB),
+            metrics,
+            nonces: Mutex::default(),
+            random: Mutex::new(random),
+        }
+    }
+
+    /// 32 random bytes.
+    #[must_use]
+    pub fn random32(&self) -> [u8; 32] {
+        self.random
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .bytes32()
+    }
+
+    /// Gives out a nonce for one enrolment.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] if too many are waiting.
+    pub fn give_nonce(&self) -> Result<Digest, Refusal> {
+        let now = self.clock.now();
+        let nonce = Digest::from_bytes(self.random32());
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        if nonces.len() >= MAX_NONCES {
+            nonces.retain(|_, given| now.ms_since(*given) < NONCE_MS);
+        }
+        if nonces.len() >= MAX_NONCES {
+            return Err(Refusal::Busy);
+        }
+        nonces.insert(nonce, now);
+        Ok(nonce)
+    }
+
+    /// Takes a nonce back: it serves once, and soon.
+    ///
+    /// # Errors
+    /// [`Refusal::Nonce`] if it was not given out, is spent or too old.
+    pub fn take_nonce(&self, nonce: &Digest) -> Result<(), Refusal> {
+        let given = self
+            .nonces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(nonce);
+        let fresh = given.is_some_and(|given| self.clock.now().ms_since(given) < NONCE_MS);
+        if fresh { Ok(()) } else { Err(Refusal::Nonce) }
+    }
+
+    /// Hands a command to the sequencer and waits for its answer.
+    ///
+    /// # Errors
+    /// [`Refusal`]: busy, stopped, or what the sequencer found.
+    pub async fn submit(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<Accepted, Refusal>>) -> Command,
+    ) -> Result<Accepted, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        self.queue
+            .try_send(command(sender))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Refusal::Busy,
+                mpsc::error::TrySendError::Closed(_) => {
+                    Refusal::Stopped("it is stopping".to_owned())
+                }
+            })?;
+        answer
+            .await
+            .map_err(|_| Refusal::Stopped("it is stopping".to_owned()))?
+    }
+}

@@ -1,0 +1,282 @@
+//! One start-up path for every way of running the collector: folder, keys, database, sequencer, TLS, routes.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use crypto::{SigningKey, SystemRandom};
+use evidence::baseline;
+use evidence::bundle::{Bundle, BundleError};
+use evidence::time::Clock;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use store::{Store, StoreError};
+use tokio::task::JoinHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+use wire::decision::Actor;
+use wire::envelope::{BUNDLE_TYPE, Envelope};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::folder::{DataFolder, FolderError, FolderLock};
+use crate::ingest::refusal::Refusal;
+use crate::ingest::sequencer::{self, ActivateCommand, Command, SigningKeys, StartError};
+use crate::tls::{self, TlsError};
+use crate::{agent_api, log_api, web};
+
+/// Longest a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest body of any route; the routes of agents have their own, smaller bounds.
+const MAX_REQUEST_BYTES: usize = wire::submission::MAX_BODY_BYTES + 1;
+/// How long open requests may go on when the collector stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// The group that gets the baseline on a new log.
+pub const DEFAULT_GROUP: &str = "default";
+
+/// Why the collector does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The baseline bundle.
+    #[error("the built-in checks cannot be used")]
+    Baseline(#[from] BundleError),
+    /// The baseline could not be put in force.
+    #[error("the built-in checks could not be put in force")]
+    Activate(#[from] Refusal),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A collector that is up.
+pub struct Service {
+    /// What handlers share.
+    pub app: Arc<App>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The authority's certificate, if it is the collector's own.
+    pub ca: Option<PathBuf>,
+    handle: Handle<SocketAddr>,
+    server: JoinHandle<std::io::Result<()>>,
+    sequencer: JoinHandle<()>,
+    _lock: FolderLock,
+}
+
+/// Starts a collector.
+///
+/// # Errors
+/// [`ServiceError`]; nothing was signed or accepted then.
+pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Service, ServiceError> {
+    let mut random = SystemRandom;
+    let folder = DataFolder::open(&config.data)?;
+    let lock = folder.lock()?;
+    let keys = Arc::new(folder.signing_keys(&config.origin, &mut random)?);
+    let (policy_key, policy) = folder.policy_key(&mut random)?;
+    let store = Store::open(&config.data).await?;
+    let started = sequencer::start(
+        store.clone(),
+        keys.clone(),
+        policy_key,
+        config.checkpoint_file(),
+        clock.clone(),
+        Box::new(random),
+    )
+    .await?;
+    let activation = baseline_to_activate(&started.sequencer, policy.as_ref())?;
+    let app = Arc::new(App::new(
+        store,
+        started.queue,
+        started.keyring,
+        started.published,
+        log_key(&keys),
+        policy_key,
+        clock.clone(),
+        recorder(),
+        Box::new(random),
+    ));
+    let sequencer = tokio::spawn(started.sequencer.run(started.commands));
+    if let Some(command) = activation {
+        app.submit(|answer| Command::Activate(Box::new(command), answer))
+            .await?;
+    }
+    let listener = listen(config.listen)?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| ServiceError::Listen {
+            address: config.listen,
+            source,
+        })?;
+    let (tls, ca) = match &config.tls {
+        Some(given) => (tls::given(given)?, None),
+        None => (
+            tls::own(&folder, &names(config), clock.now())?,
+            Some(folder.key_file("ca.pem")),
+        ),
+    };
+    let handle = Handle::new();
+    let failed = |source| ServiceError::Listen { address, source };
+    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
+        .map_err(failed)?
+        .handle(handle.clone());
+    let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(server.serve(service));
+    tracing::info!(%address, origin = %config.origin, size = app.published.checkpoint().checkpoint().size, "the collector is up");
+    Ok(Service {
+        app,
+        address,
+        ca,
+        handle,
+        server,
+        sequencer,
+        _lock: lock,
+    })
+}
+
+impl Service {
+    /// Stops taking requests, answers those that are open, writes what was accepted, and returns.
+    pub async fn stop(self) {
+        self.handle.graceful_shutdown(Some(GRACE));
+        let _ = self.server.await;
+        self.app.store.readers().close().await;
+        // The last sender goes with the App; the sequencer then ends by itself.
+        drop(self.app);
+        if tokio::time::timeout(GRACE, self.sequencer).await.is_err() {
+            tracing::warn!("the sequencer did not end in time");
+        }
+    }
+}
+
+/// Every route of the collector.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .merge(agent_api::router())
+        .merge(log_api::router())
+        .merge(web::router(&app))
+        .layer(RequestBodyLimitLayer::new(MAX_REQUEST_BYTES))
+        .layer(TimeoutLayer::with_status_code(
+            axum::http::StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_TIMEOUT,
+        ))
+        .layer(CatchPanicLayer::new())
+        .with_state(app)
+}
+
+fn log_key(keys: &SigningKeys) -> ledger::key::Vkey {
+    keys.log.vkey()
+}
+
+/// The one recorder of metrics of this process.
+fn recorder() -> PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        PrometheusBuilder::new()
+            .install_recorder()
+            .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle())
+    };
+    RECORDER.get_or_init(install).clone()
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
+    let failed = |source| ServiceError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// The names that the own certificate is for: those of the configuration, of its URL, and the loopback ones.
+fn names(config: &Config) -> Vec<String> {
+    let host = config
+        .url
+        .as_deref()
+        .and_then(|url| url.strip_prefix("https://"))
+        .map(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            let bare = host
+                .rsplit_once(':')
+                .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+                .map_or(host, |(name, _)| name);
+            bare.trim_matches(['[', ']']).to_owned()
+        });
+    let mut names: Vec<String> = config
+        .names
+        .iter()
+        .cloned()
+        .chain(host)
+        .chain([
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            "::1".to_owned(),
+        ])
+        .collect();
+    if !config.listen.ip().is_unspecified() {
+        names.push(config.listen.ip().to_string());
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The built-in checks, if they are not in force yet: signed with the policy key under the next version.
+///
+/// Content decides, not the version it was built with: one version names one digest for ever, so changed checks get the
+/// version after the newest one.
+fn baseline_to_activate(
+    sequencer: &sequencer::Sequencer,
+    policy: Option<&SigningKey>,
+) -> Result<Option<ActivateCommand>, ServiceError> {
+    let mut bundle = baseline::bundle()?;
+    let newest = sequencer.newest_bundle();
+    if newest.is_some_and(|newest| newest.name == bundle.name && newest.checks == bundle.checks) {
+        return Ok(None);
+    }
+    bundle.version = newest.map_or(bundle.version, |newest| {
+        bundle.version.max(newest.version + 1)
+    });
+    let Some(policy) = policy else {
+        tracing::warn!(
+            "the built-in checks changed, but the policy key is not here to sign them; the bundle in force stays"
+        );
+        return Ok(None);
+    };
+    let mut groups = sequencer.groups();
+    if groups.is_empty() {
+        groups.extend(DEFAULT_GROUP.parse());
+    }
+    let envelope = sign_bundle(&bundle, policy)?;
+    Ok(Some(ActivateCommand {
+        envelope,
+        groups,
+        by: Actor::collector(),
+        reason: "the built-in checks of this version".to_owned(),
+    }))
+}
+
+/// Signs a bundle with the policy key.
+///
+/// # Errors
+/// [`BundleError`] if it cannot be written.
+pub fn sign_bundle(bundle: &Bundle, policy: &SigningKey) -> Result<Envelope, BundleError> {
+    Ok(Envelope::sign(BUNDLE_TYPE, bundle.to_bytes()?, &[policy]))
+}
