@@ -58,6 +58,12 @@ pub trait Host: Sync {
     /// As [`Host::read`].
     fn read_head(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError>;
 
+    /// Up to `limit` bytes of a regular file from `offset` on, fewer at its end: for records of large, sparse files.
+    ///
+    /// # Errors
+    /// As [`Host::read`].
+    fn read_at(&self, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, HostError>;
+
     /// The names in a directory with their types, in byte order, without `.` and `..`.
     ///
     /// # Errors

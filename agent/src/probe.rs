@@ -8,10 +8,16 @@ mod audit;
 mod audit_log;
 mod audit_loss;
 mod audit_rules;
+mod group;
 mod installation;
 mod journal;
 mod log_files;
+mod login_defs;
+mod nss;
 mod observation;
+mod pam;
+mod passwd;
+mod shadow;
 mod sshd;
 mod storage;
 mod syslog_line;
@@ -156,8 +162,12 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<audit_log::AuditLog>(),
         Registered::of::<audit_loss::AuditLoss>(),
         Registered::of::<audit_rules::AuditRules>(),
+        Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),
         Registered::of::<log_files::LogFiles>(),
+        Registered::of::<pam::Pam>(),
+        Registered::of::<passwd::Passwd>(),
+        Registered::of::<shadow::Shadow>(),
         Registered::of::<sshd::Sshd>(),
         Registered::of::<storage::Storage>(),
         Registered::of::<system::System>(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use agent::host::RecordedHost;
 use agent::probe::{self, VolatileMemory};
 use evidence::baseline;
+use evidence::bundle::Bundle;
 use evidence::evaluate::Evaluator;
 use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::Outcome;
@@ -67,6 +68,8 @@ fn every_recorded_host_concludes_what_it_says() {
                 facts.to_value()
             );
         }
+        let own = (!host.params.is_empty()).then(|| with_policy(&bundle, &host, &name));
+        let evaluator = own.as_ref().unwrap_or(&evaluator);
         let outcomes = evaluator.judge(&checks, &facts, host.now()).unwrap();
         for (id, judgement) in outcomes {
             let found = match judgement.reason {
@@ -105,6 +108,23 @@ fn every_recorded_host_concludes_what_it_says() {
             "{id}: no recorded host fails"
         );
     }
+}
+
+/// The default bundle with the recording's own policy, which may set known parameters only.
+fn with_policy(bundle: &Bundle, host: &RecordedHost, name: &str) -> Evaluator {
+    let mut bundle = bundle.clone();
+    for (check, params) in &host.params {
+        let id: CheckId = check.parse().unwrap();
+        let known = &mut bundle.checks.get_mut(&id).unwrap().params;
+        for (param, value) in params {
+            assert!(known.contains_key(param), "{name}: {check} has no {param}");
+            known.insert(param.clone(), value.clone());
+        }
+    }
+    bundle
+        .check_types(&probe::schemas().unwrap())
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    Evaluator::new(&bundle).unwrap()
 }
 
 fn without_sources(facts: &evidence::fact::Facts) -> serde_json::Value {

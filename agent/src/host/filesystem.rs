@@ -171,6 +171,13 @@ impl Host for FileSystemHost {
         read_some(&file, path, limit)
     }
 
+    fn read_at(&self, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, HostError> {
+        let file = self.open_file(path)?;
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(offset))
+            .map_err(|errno| error(path, errno))?;
+        read_some(&file, path, limit)
+    }
+
     fn list(&self, path: &str) -> Result<Vec<DirEntry>, HostError> {
         let directory = self.open_inside(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut entries = Vec::new();
@@ -383,6 +390,8 @@ mod tests {
         ));
         assert_eq!(host.read_tail("/etc/passwd", 4).unwrap(), b"side");
         assert_eq!(host.read_head("/etc/passwd", 2).unwrap(), b"in");
+        assert_eq!(host.read_at("/etc/passwd", 2, 3).unwrap(), b"sid");
+        assert_eq!(host.read_at("/etc/passwd", 99, 3).unwrap(), b"");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evidence::time::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
@@ -26,6 +27,8 @@ pub struct RecordedHost {
     kernel: Kernel,
     /// What the recording says its checks must conclude, `"<check>" = "<outcome> <reason>"`.
     pub expect: BTreeMap<String, String>,
+    /// Policy of this host's group: parameters in place of those of the default bundle, by check.
+    pub params: BTreeMap<String, BTreeMap<String, Value>>,
     /// What is special about this host, for people.
     pub note: String,
 }
@@ -62,6 +65,8 @@ struct Recording {
     #[serde(default)]
     kernel: Kernel,
     #[serde(default)]
+    params: BTreeMap<String, BTreeMap<String, Value>>,
+    #[serde(default)]
     expect: BTreeMap<String, String>,
 }
 
@@ -74,6 +79,9 @@ struct FileRecord {
     #[serde(default)]
     replace: Vec<(String, String)>,
     append: Option<String>,
+    /// Zero bytes before the content, as in the sparse files that are indexed by user id; at most 64 MiB.
+    #[serde(default)]
+    hole: u32,
     /// A symbolic link to this target.
     link: Option<String>,
     /// `directory`, `block` or `other`.
@@ -151,6 +159,7 @@ impl RecordedHost {
             programs: BTreeMap::new(),
             kernel: Kernel::default(),
             expect: BTreeMap::new(),
+            params: BTreeMap::new(),
             note: String::new(),
         }
     }
@@ -166,6 +175,9 @@ impl RecordedHost {
         self.now = recording.now.unwrap_or(self.now);
         self.note = recording.note;
         self.expect = recording.expect;
+        for (check, params) in recording.params {
+            self.params.entry(check).or_default().extend(params);
+        }
         for (path, record) in recording.files {
             if !path.starts_with('/') || (path.len() > 1 && path.ends_with('/')) {
                 return Err(format!("{path:?} is no absolute path"));
@@ -318,6 +330,14 @@ impl FileRecord {
             content = text.replacen(old, new, 1).into_bytes();
         }
         content.extend_from_slice(self.append.unwrap_or_default().as_bytes());
+        if self.hole > 64 << 20 {
+            return Err("a hole of more than 64 MiB".to_owned());
+        }
+        if self.hole > 0 {
+            let mut sparse = vec![0; self.hole as usize];
+            sparse.append(&mut content);
+            content = sparse;
+        }
         let old = base.as_ref().map(|node| node.stat);
         let kind = match (&self.link, self.kind) {
             (Some(_), _) => FileKind::Link,
@@ -420,6 +440,13 @@ impl Host for RecordedHost {
         // What a recording leaves off the end of its content is zeros, as in a sparse file.
         head.resize(limit.min(size.max(head.len())), 0);
         Ok(head)
+    }
+
+    fn read_at(&self, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, HostError> {
+        let content = self.content(path, &[FileKind::Regular])?;
+        let start = usize::try_from(offset).map_or(content.len(), |at| at.min(content.len()));
+        let end = start.saturating_add(limit).min(content.len());
+        Ok(content[start..end].to_vec())
     }
 
     fn list(&self, path: &str) -> Result<Vec<DirEntry>, HostError> {

@@ -9,6 +9,7 @@ use evidence::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::Unobservable;
 use crate::host::{DirEntry, Host, HostError, MAX_FILE_BYTES, Program, ProgramOutput, Stat};
@@ -143,6 +144,20 @@ impl<'h> Observation<'h> {
             .map(String::from_utf8)
             .transpose()
             .map_err(|_| Unobservable::unparsable(path, "not UTF-8"))
+    }
+
+    /// As [`Observation::bytes`], but no digest is kept and the content is wiped when it is dropped: for password files.
+    ///
+    /// # Errors
+    /// As [`Observation::bytes`].
+    pub fn secret_bytes(
+        &mut self,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Unobservable> {
+        let found = absent_is_none(self.host.read(path, limit))?;
+        self.add_file(path, None, found.is_some());
+        Ok(found.map(Zeroizing::new))
     }
 
     /// Names in a directory in byte order; `None` if it does not exist.

@@ -1,0 +1,116 @@
+//! The local name service files, read line by line as the C library's `files` service reads them (nss/nss_files in glibc):
+//! a second superuser spelt `+00` is one, a line it would skip grants nothing.
+
+mod group;
+mod number;
+mod passwd;
+mod password;
+mod shadow;
+mod switch;
+
+pub(super) use group::{GroupShadow, LocalGroup};
+pub(super) use passwd::{DEFAULT_UID_MIN, LocalAccount};
+pub(super) use password::{Password, Scheme, State};
+pub(super) use shadow::ShadowEntry;
+pub(super) use switch::services;
+
+use super::{Observation, Unobservable};
+use crate::host::{HostError, MAX_FILE_BYTES};
+
+/// Characters that isspace(3) skips in the C locale.
+const BLANKS: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
+
+/// What one file holds.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    /// Entries in file order.
+    pub(super) entries: Vec<T>,
+    /// Names of `+` and `-` lines, which only the old `compat` service acts on.
+    pub(super) compat: Vec<String>,
+    /// Lines that are neither blank nor a comment and that the C library skips.
+    pub(super) ignored: i64,
+}
+
+/// A line of such a file.
+pub(super) trait Record: Sized {
+    /// The entry that the C library makes of a line, or `None` if it skips it.
+    fn parse(line: &str) -> Option<Self>;
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Table<T> {
+        Table {
+            entries: Vec::new(),
+            compat: Vec::new(),
+            ignored: 0,
+        }
+    }
+}
+
+impl<T: Record> Table<T> {
+    fn parse(text: &str) -> Table<T> {
+        let mut table = Table::default();
+        for line in text.split('\n') {
+            let line = line.trim_start_matches(BLANKS);
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if line.starts_with(['+', '-']) {
+                let name = line.split(':').next().unwrap_or_default();
+                table.compat.push(name.to_owned());
+                continue;
+            }
+            match T::parse(line) {
+                Some(entry) => table.entries.push(entry),
+                None => table.ignored += 1,
+            }
+        }
+        table
+    }
+}
+
+/// `/etc/passwd`, which every host has.
+pub(super) fn accounts(
+    observation: &mut Observation<'_>,
+) -> Result<Table<LocalAccount>, Unobservable> {
+    read(observation, "/etc/passwd")?.ok_or_else(|| missing("/etc/passwd"))
+}
+
+/// `/etc/shadow`; `None` on a host without one.
+pub(super) fn shadow(
+    observation: &mut Observation<'_>,
+) -> Result<Option<Table<ShadowEntry>>, Unobservable> {
+    read(observation, "/etc/shadow")
+}
+
+/// `/etc/group`, which every host has.
+pub(super) fn groups(observation: &mut Observation<'_>) -> Result<Table<LocalGroup>, Unobservable> {
+    read(observation, "/etc/group")?.ok_or_else(|| missing("/etc/group"))
+}
+
+/// `/etc/gshadow`; `None` on a host without one.
+pub(super) fn group_shadow(
+    observation: &mut Observation<'_>,
+) -> Result<Option<Table<GroupShadow>>, Unobservable> {
+    read(observation, "/etc/gshadow")
+}
+
+fn missing(path: &str) -> Unobservable {
+    HostError::NotFound(path.to_owned()).into()
+}
+
+/// Names outside UTF-8 are read with replacement characters: such an account is an account. No digest of the content is
+/// kept, for it would let passwords and names be guessed; the bytes are wiped after reading.
+fn read<T: Record>(
+    observation: &mut Observation<'_>,
+    path: &str,
+) -> Result<Option<Table<T>>, Unobservable> {
+    let Some(bytes) = observation.secret_bytes(path, MAX_FILE_BYTES)? else {
+        return Ok(None);
+    };
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => std::borrow::Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(&bytes),
+    };
+    Ok(Some(Table::parse(&text)))
+}
