@@ -170,6 +170,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<shadow::Shadow>(),
         Registered::of::<sshd::Sshd>(),
         Registered::of::<storage::Storage>(),
+        Registered::of::<sshd::SshdLoad>(),
         Registered::of::<system::System>(),
     ];
     probes.sort_by_key(|probe| probe.id);

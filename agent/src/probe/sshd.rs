@@ -5,6 +5,7 @@
 
 mod accounts;
 mod algorithm;
+mod cases;
 mod config;
 mod context;
 mod criteria;
@@ -14,6 +15,7 @@ mod daemon;
 mod differential;
 mod evaluate;
 mod keyword;
+mod load;
 mod package;
 mod pattern;
 mod public_key;
@@ -25,13 +27,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(in crate::probe) use self::accounts::Accounts;
+use self::cases::Case;
 use self::config::Configuration;
-use self::context::Case;
 pub use self::context::Context;
 pub use self::cross_check::Reading;
 use self::daemon::CommandLine;
 pub(in crate::probe) use self::daemon::{Daemon, State};
 use self::evaluate::Settings;
+pub use self::load::SshdLoad;
 use self::package::Version;
 pub(in crate::probe) use self::public_key::PublicKey;
 use super::{Observation, Probe, Unobservable};
@@ -191,7 +194,7 @@ impl Effective {
         let configuration = Configuration::load(observation, options.file())?;
         let given = options.given()?;
         let global = evaluate::global(&configuration, &given, version)?;
-        let (cases, complete) = context::cases(&configuration, &global, accounts, version)?;
+        let (cases, complete) = cases::cases(&configuration, &global, accounts, version)?;
         let inputs = serde_json::to_vec(&(
             cases.iter().map(|case| &case.context).collect::<Vec<_>>(),
             &options.words,

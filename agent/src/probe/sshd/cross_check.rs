@@ -6,7 +6,8 @@ use crypto::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::context::{Case, Context, RootLogin};
+use super::cases::Case;
+use super::context::{Context, RootLogin};
 use super::daemon::CommandLine;
 use super::package::PROGRAM;
 use crate::host::{Program, ProgramOutput};
