@@ -4,3 +4,5 @@
 //! the test fail with a message that says so.
 
 pub mod machine;
+pub mod simulated;
+pub mod world;

@@ -1,0 +1,8 @@
+//! The collector under honest and hostile agents, over its real TLS interface.
+
+#![cfg(test)]
+
+mod bad_input;
+mod chain;
+mod rebuild;
+mod start;
