@@ -12,6 +12,7 @@ pub mod filesystem;
 mod program;
 pub mod recorded;
 
+use std::io::Read;
 use std::time::Duration;
 
 use evidence::outcome::Reason;
@@ -63,6 +64,12 @@ pub trait Host: Sync {
     /// # Errors
     /// As [`Host::read`].
     fn read_at(&self, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, HostError>;
+
+    /// A regular file of any length as a stream; links are followed inside the root. The reader bounds what it keeps.
+    ///
+    /// # Errors
+    /// As [`Host::read`], but never [`HostError::TooLarge`].
+    fn open(&self, path: &str) -> Result<Box<dyn Read + '_>, HostError>;
 
     /// The names in a directory with their types, in byte order, without `.` and `..`.
     ///

@@ -1,6 +1,7 @@
 //! A live host, or an unpacked root file system: both are a directory that paths are resolved inside of.
 
 use std::ffi::CString;
+use std::io::Read;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
@@ -176,6 +177,10 @@ impl Host for FileSystemHost {
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(offset))
             .map_err(|errno| error(path, errno))?;
         read_some(&file, path, limit)
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Read + '_>, HostError> {
+        Ok(Box::new(std::fs::File::from(self.open_file(path)?)))
     }
 
     fn list(&self, path: &str) -> Result<Vec<DirEntry>, HostError> {

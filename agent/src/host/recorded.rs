@@ -5,6 +5,7 @@
 //! not installed.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -447,6 +448,10 @@ impl Host for RecordedHost {
         let start = usize::try_from(offset).map_or(content.len(), |at| at.min(content.len()));
         let end = start.saturating_add(limit).min(content.len());
         Ok(content[start..end].to_vec())
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Read + '_>, HostError> {
+        Ok(Box::new(self.content(path, &[FileKind::Regular])?))
     }
 
     fn list(&self, path: &str) -> Result<Vec<DirEntry>, HostError> {

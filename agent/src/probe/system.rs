@@ -159,10 +159,10 @@ fn runs_systemd(observation: &mut Observation<'_>) -> Result<bool, Unobservable>
 }
 
 /// The assignments of os-release(5).
-struct OsRelease(Vec<(String, String)>);
+pub(super) struct OsRelease(Vec<(String, String)>);
 
 impl OsRelease {
-    fn read(observation: &mut Observation<'_>) -> Result<OsRelease, Unobservable> {
+    pub(super) fn read(observation: &mut Observation<'_>) -> Result<OsRelease, Unobservable> {
         let text = match observation.text("/etc/os-release")? {
             Some(text) => text,
             None => observation.text("/usr/lib/os-release")?.unwrap_or_default(),
@@ -178,7 +178,7 @@ impl OsRelease {
         ))
     }
 
-    fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         self.0
             .iter()
             .rev()
