@@ -8,17 +8,25 @@ mod audit;
 mod audit_log;
 mod audit_loss;
 mod audit_rules;
+mod auto_update;
+mod auto_update_run;
+mod debian;
 mod group;
 mod installation;
 mod journal;
+mod kernel_package;
 mod log_files;
 mod login_defs;
 mod nss;
 mod observation;
+mod package_index;
 mod pam;
 mod passwd;
+mod release;
+mod security_updates;
 mod shadow;
 mod sshd;
+mod stale_process;
 mod storage;
 mod syslog_line;
 mod system;
@@ -162,15 +170,22 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<audit_log::AuditLog>(),
         Registered::of::<audit_loss::AuditLoss>(),
         Registered::of::<audit_rules::AuditRules>(),
+        Registered::of::<auto_update::AutoUpdate>(),
+        Registered::of::<auto_update_run::AutoUpdateRun>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),
+        Registered::of::<kernel_package::KernelPackage>(),
         Registered::of::<log_files::LogFiles>(),
+        Registered::of::<package_index::PackageIndex>(),
         Registered::of::<pam::Pam>(),
         Registered::of::<passwd::Passwd>(),
+        Registered::of::<release::DistributionRelease>(),
+        Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),
         Registered::of::<sshd::Sshd>(),
-        Registered::of::<storage::Storage>(),
         Registered::of::<sshd::SshdLoad>(),
+        Registered::of::<stale_process::StaleProcess>(),
+        Registered::of::<storage::Storage>(),
         Registered::of::<system::System>(),
     ];
     probes.sort_by_key(|probe| probe.id);

@@ -1,0 +1,77 @@
+//! What starts apt's periodic job: two systemd timers, or cron where systemd does not run.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::probe::unit::{Unit, units};
+use crate::probe::{Observation, Unobservable};
+
+/// Refreshes the lists.
+const REFRESH: &str = "apt-daily.timer";
+/// Installs.
+const UPGRADE: &str = "apt-daily-upgrade.timer";
+/// The same from cron; ends at once where systemd runs.
+const COMPATIBLE: &str = "/etc/cron.daily/apt-compat";
+/// Programs that run daily jobs.
+const CRONS: [&str; 3] = ["/usr/sbin/cron", "/usr/sbin/anacron", "/usr/sbin/crond"];
+
+/// What starts the periodic job.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Schedule {
+    /// State of apt-daily.timer, which refreshes the lists.
+    refresh: TimerState,
+    /// State of apt-daily-upgrade.timer, which installs.
+    upgrade: TimerState,
+    /// /etc/cron.daily/apt-compat can be executed and a cron is installed; counts only without systemd.
+    cron: bool,
+}
+
+/// State of a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum TimerState {
+    /// Starts at boot and, on a live host, waits for its time now.
+    On,
+    /// Would start at boot, but has been stopped.
+    Stopped,
+    /// Does not start at boot.
+    Disabled,
+    /// Cannot be started at all.
+    Masked,
+    /// There is none.
+    Absent,
+}
+
+impl Schedule {
+    pub(super) fn read(observation: &mut Observation<'_>) -> Result<Schedule, Unobservable> {
+        let live = observation.is_live();
+        let found = units(observation, &[REFRESH, UPGRADE])?;
+        let state = |name: &str| {
+            found
+                .get(name)
+                .map_or(TimerState::Absent, |unit| timer(unit, live))
+        };
+        let job = observation.stat(COMPATIBLE)?;
+        let mut cron = false;
+        if job.is_some_and(|stat| stat.mode & 0o111 != 0) {
+            for path in CRONS {
+                cron |= observation.stat(path)?.is_some();
+            }
+        }
+        Ok(Schedule {
+            refresh: state(REFRESH),
+            upgrade: state(UPGRADE),
+            cron,
+        })
+    }
+}
+
+fn timer(unit: &Unit, live: bool) -> TimerState {
+    match unit {
+        Unit { masked: true, .. } => TimerState::Masked,
+        Unit { exists: false, .. } => TimerState::Absent,
+        Unit { enabled: false, .. } => TimerState::Disabled,
+        Unit { active: false, .. } if live => TimerState::Stopped,
+        _ => TimerState::On,
+    }
+}
