@@ -8,6 +8,7 @@ mod audit;
 mod audit_log;
 mod audit_loss;
 mod audit_rules;
+mod auth_events;
 mod auto_update;
 mod auto_update_run;
 mod debian;
@@ -17,6 +18,7 @@ mod journal;
 mod kernel_package;
 mod log_files;
 mod login_defs;
+mod logrotate;
 mod nss;
 mod observation;
 mod package_index;
@@ -170,12 +172,14 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<audit_log::AuditLog>(),
         Registered::of::<audit_loss::AuditLoss>(),
         Registered::of::<audit_rules::AuditRules>(),
+        Registered::of::<auth_events::AuthEvents>(),
         Registered::of::<auto_update::AutoUpdate>(),
         Registered::of::<auto_update_run::AutoUpdateRun>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),
         Registered::of::<kernel_package::KernelPackage>(),
         Registered::of::<log_files::LogFiles>(),
+        Registered::of::<logrotate::Logrotate>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<pam::Pam>(),
         Registered::of::<passwd::Passwd>(),

@@ -22,6 +22,18 @@ pub(super) fn time(line: &str, latest: Timestamp) -> Option<Timestamp> {
     })
 }
 
+/// The program of a line, without its process number: `sshd` of `… host sshd[123]: …`.
+pub(super) fn program(line: &str) -> Option<&str> {
+    let words = if line.split_whitespace().next()?.contains('T') {
+        2
+    } else {
+        4
+    };
+    let tag = line.split_whitespace().nth(words)?;
+    let end = tag.find(['[', ':']).unwrap_or(tag.len());
+    tag.get(..end).filter(|program| !program.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,11 +46,13 @@ mod tests {
             time(iso, latest).unwrap().to_string(),
             "2025-12-31T22:30:00.500Z"
         );
+        assert_eq!(program(iso), Some("sshd"));
         let old = "Dec  9 04:05:06 web1 sudo:   ops : COMMAND=/bin/ls";
         assert_eq!(
             time(old, latest).unwrap().to_string(),
             "2025-12-09T04:05:06.000Z"
         );
+        assert_eq!(program(old), Some("sudo"));
         let new = "Jan  2 06:59:59 web1 su: x";
         assert_eq!(
             time(new, latest).unwrap().to_string(),
@@ -58,5 +72,7 @@ mod tests {
         ] {
             assert_eq!(time(line, latest), None, "{line}");
         }
+        assert_eq!(program("a b"), None);
+        assert_eq!(program("2026-01-01T00:00:00Z h [x"), None);
     }
 }
