@@ -8,6 +8,7 @@
 
 mod audit;
 mod audit_rule;
+mod clock;
 pub mod filesystem;
 mod program;
 pub mod recorded;

@@ -20,6 +20,7 @@ mod log_files;
 mod login_defs;
 mod logrotate;
 mod nss;
+mod clock;
 mod observation;
 mod package_index;
 mod pam;
@@ -32,6 +33,7 @@ mod stale_process;
 mod storage;
 mod syslog_line;
 mod system;
+mod time_sources;
 pub mod unit;
 
 use std::collections::BTreeMap;
@@ -189,8 +191,10 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<sshd::Sshd>(),
         Registered::of::<sshd::SshdLoad>(),
         Registered::of::<stale_process::StaleProcess>(),
+        Registered::of::<clock::Clock>(),
         Registered::of::<storage::Storage>(),
         Registered::of::<system::System>(),
+        Registered::of::<time_sources::TimeSources>(),
     ];
     probes.sort_by_key(|probe| probe.id);
     probes

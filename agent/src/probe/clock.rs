@@ -1,0 +1,150 @@
+//! Whether something keeps the clock right, and how far off it is.
+//!
+//! The kernel's maximum error comes from adjtimex(2) through [`Host::clock_state`](crate::host::Host::clock_state): 16 s
+//! means never or no longer synchronised, and between corrections it grows by 500 parts in a million. Its flag
+//! STA_UNSYNC alone misleads: chronyd without `rtcsync` leaves it set, and it stays clear after a daemon died or somebody
+//! set the clock by hand. So the daemons that run are asked as well, each in its own way:
+//!
+//! ```text
+//! /usr/bin/chronyc -n -c tracking     /usr/bin/chronyc -n -c sources
+//! /usr/bin/busctl --system --json=short call org.freedesktop.timesync1 /org/freedesktop/timesync1
+//!     org.freedesktop.DBus.Properties GetAll s org.freedesktop.timesync1.Manager        (systemd-timesyncd, one line)
+//! /usr/bin/ntpq -pn                                                                      (ntpd of NTP and NTPsec)
+//! /usr/sbin/pmc -u -b 0 GET TIME_STATUS_NP                                               (ptp4l)
+//! ```
+//!
+//! Daemons are found by their processes, which works without systemd too; one in a container is not counted. Errors and
+//! offsets are rounded up to the series 1, 2, 5, 10 …, so that facts change only when something changed.
+
+pub(super) mod chrony;
+mod daemon;
+mod ntp;
+mod ptp;
+mod quantity;
+pub(super) mod timesyncd;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub(super) use daemon::{DaemonKind, running};
+
+use super::{Observation, Probe, Unobservable};
+use crate::host::HostError;
+
+/// The probe `clock`.
+pub struct Clock;
+
+/// Facts about the clock.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClockFacts {
+    /// The kernel's clock discipline; absent if the agent may not ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<Discipline>,
+    /// A virtual machine, by the processor's own word.
+    hypervisor: bool,
+    /// Time daemons that run on this host, by kind.
+    daemons: Vec<Daemon>,
+}
+
+/// The kernel's clock discipline.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Discipline {
+    /// STA_UNSYNC is set.
+    unsynchronised: bool,
+    /// The maximum error is at most this many microseconds.
+    max_error_us: i64,
+}
+
+/// One time daemon.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Daemon {
+    /// Which.
+    kind: DaemonKind,
+    /// It told its state.
+    answered: bool,
+    /// It follows a source that answers.
+    selected: bool,
+    /// The clock is at most this many microseconds off that source, either way; absent without a source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset_us: Option<i64>,
+    /// Why it did not tell its state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// What a daemon told.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    selected: bool,
+    offset_us: Option<i64>,
+}
+
+impl Probe for Clock {
+    const ID: &'static str = "clock";
+    type Facts = ClockFacts;
+
+    fn observe(observation: &mut Observation<'_>) -> Result<ClockFacts, Unobservable> {
+        observation.require_live("the clock")?;
+        let kernel = match observation.host().clock_state() {
+            Ok(state) => {
+                observation.note("adjtimex(2)");
+                Some(Discipline {
+                    unsynchronised: state.unsynchronised,
+                    max_error_us: quantity::rounded_up(state.max_error_us),
+                })
+            }
+            Err(HostError::Permission(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let mut daemons = Vec::new();
+        for kind in running(observation)? {
+            let told = match kind {
+                DaemonKind::Chrony => chrony::ask(observation),
+                DaemonKind::Timesyncd => timesyncd::ask(observation),
+                DaemonKind::Ntpd => ntp::ask(observation),
+                DaemonKind::Ptp4l => ptp::ask(observation),
+            }?;
+            daemons.push(Daemon::new(kind, told));
+        }
+        Ok(ClockFacts {
+            kernel,
+            hypervisor: is_virtual(observation)?,
+            daemons,
+        })
+    }
+}
+
+impl Daemon {
+    fn new(kind: DaemonKind, told: Result<Told, String>) -> Daemon {
+        let (told, problem) = match told {
+            Ok(told) => (told, None),
+            Err(problem) => (Told::default(), Some(problem)),
+        };
+        Daemon {
+            kind,
+            answered: problem.is_none(),
+            selected: told.selected,
+            // Without a source the number says nothing: it would be 0.
+            offset_us: told
+                .offset_us
+                .filter(|_| told.selected)
+                .map(|offset| quantity::rounded_up(offset.saturating_abs())),
+            problem,
+        }
+    }
+}
+
+/// The processor flag `hypervisor` (CPUID leaf 1, ECX bit 31); the first processor speaks for all.
+fn is_virtual(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
+    const PATH: &str = "/proc/cpuinfo";
+    let head = match observation.host().read_head(PATH, 16 * 1024) {
+        Ok(head) => head,
+        Err(HostError::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    observation.note(PATH);
+    Ok(String::from_utf8_lossy(&head)
+        .lines()
+        .filter(|line| line.starts_with("flags"))
+        .any(|line| line.split_whitespace().any(|flag| flag == "hypervisor")))
+}

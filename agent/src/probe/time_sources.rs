@@ -1,0 +1,177 @@
+//! Where the clock gets its time from: the sources of each time daemon that runs, as its configuration names them.
+//!
+//! chronyd tells its own list (`/usr/bin/chronyc -N -c sources`, and `authdata` for NTS), systemd-timesyncd the servers
+//! of its configuration, of the network (DHCP) or of its build (see the probe `clock` for the call). ntpd lists addresses
+//! only, so its configuration is read: `/etc/ntpsec/ntp.conf`, `/etc/ntp.conf`, with `includefile`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::clock::{DaemonKind, chrony, running, timesyncd};
+use super::{Observation, Probe, Unobservable};
+
+/// Deepest `includefile` of ntp.conf followed.
+const MAX_INCLUDES: usize = 8;
+
+/// The probe `time_sources`.
+pub struct TimeSources;
+
+/// Facts about time sources.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimeSourcesFacts {
+    /// Time daemons that run on this host.
+    daemons: Vec<DaemonKind>,
+    /// Every daemon told its sources.
+    complete: bool,
+    /// What was missing.
+    problems: Vec<String>,
+    /// The sources; a pool of several servers may stand for each of them.
+    references: Vec<TimeSource>,
+}
+
+/// One time source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct TimeSource {
+    /// Name or address, as configured.
+    name: String,
+    /// What it is.
+    kind: SourceKind,
+    /// Authenticated by Network Time Security (RFC 8915).
+    nts: bool,
+}
+
+/// What a time source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// One server or peer.
+    Server,
+    /// A name that stands for several servers.
+    Pool,
+    /// A clock at this host: radio, satellite, PTP hardware.
+    Refclock,
+}
+
+impl Probe for TimeSources {
+    const ID: &'static str = "time_sources";
+    type Facts = TimeSourcesFacts;
+
+    fn observe(observation: &mut Observation<'_>) -> Result<TimeSourcesFacts, Unobservable> {
+        observation.require_live("the sources of the clock")?;
+        let daemons = running(observation)?;
+        let mut sources = Vec::new();
+        let mut problems = Vec::new();
+        for daemon in &daemons {
+            let found = match daemon {
+                DaemonKind::Chrony => of_chrony(observation)?,
+                DaemonKind::Timesyncd => timesyncd::servers(observation)?.map(|names| {
+                    let server = |name| TimeSource {
+                        name,
+                        kind: SourceKind::Server,
+                        nts: false,
+                    };
+                    names.into_iter().map(server).collect()
+                }),
+                DaemonKind::Ntpd => of_ntpd(observation)?,
+                DaemonKind::Ptp4l => Ok(vec![TimeSource {
+                    name: "PTP".to_owned(),
+                    kind: SourceKind::Refclock,
+                    nts: false,
+                }]),
+            };
+            match found {
+                Ok(found) => sources.extend(found),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        sources.sort();
+        Ok(TimeSourcesFacts {
+            daemons: daemons.into_iter().collect(),
+            complete: problems.is_empty(),
+            problems,
+            references: sources,
+        })
+    }
+}
+
+fn of_chrony(
+    observation: &mut Observation<'_>,
+) -> Result<Result<Vec<TimeSource>, String>, Unobservable> {
+    let sources = match chrony::sources(observation)? {
+        Ok(sources) => sources,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    // Only a policy that asks for NTS needs to know; without the right to ask, no source counts as authenticated.
+    let nts = chrony::nts_names(observation)?.unwrap_or_default();
+    Ok(Ok(sources
+        .into_iter()
+        .map(|source| TimeSource {
+            kind: if source.local {
+                SourceKind::Refclock
+            } else {
+                SourceKind::Server
+            },
+            nts: nts.contains(&source.name),
+            name: source.name,
+        })
+        .collect()))
+}
+
+fn of_ntpd(
+    observation: &mut Observation<'_>,
+) -> Result<Result<Vec<TimeSource>, String>, Unobservable> {
+    for path in ["/etc/ntpsec/ntp.conf", "/etc/ntp.conf"] {
+        if let Some(text) = observation.text(path)? {
+            let mut sources = Vec::new();
+            return Ok(read_ntp_conf(observation, &text, 0, &mut sources)?.map(|()| sources));
+        }
+    }
+    Ok(Err("no ntp.conf of the ntpd that runs".to_owned()))
+}
+
+/// `server NAME [options]`, `pool`, `peer`, `refclock TYPE`; a server `127.127.t.u` is a reference clock.
+fn read_ntp_conf(
+    observation: &mut Observation<'_>,
+    text: &str,
+    depth: usize,
+    sources: &mut Vec<TimeSource>,
+) -> Result<Result<(), String>, Unobservable> {
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let (Some(keyword), Some(name)) = (
+            words.next(),
+            words.find(|word| !matches!(*word, "-4" | "-6")),
+        ) else {
+            continue;
+        };
+        let kind = match keyword {
+            "server" | "peer" if name.starts_with("127.127.") => SourceKind::Refclock,
+            "refclock" => SourceKind::Refclock,
+            "server" | "peer" => SourceKind::Server,
+            "pool" => SourceKind::Pool,
+            "includefile" => {
+                let path = name.trim_matches('"');
+                if depth == MAX_INCLUDES || !path.starts_with('/') {
+                    return Ok(Err(format!(
+                        "ntp.conf: includefile {path} was not followed"
+                    )));
+                }
+                let Some(text) = observation.text(path)? else {
+                    return Ok(Err(format!("ntp.conf: {path} does not exist")));
+                };
+                if let Err(problem) = read_ntp_conf(observation, &text, depth + 1, sources)? {
+                    return Ok(Err(problem));
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        sources.push(TimeSource {
+            name: name.to_owned(),
+            kind,
+            nts: words.any(|word| word == "nts"),
+        });
+    }
+    Ok(Ok(()))
+}
