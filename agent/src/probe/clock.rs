@@ -31,6 +31,9 @@ pub(super) use daemon::{DaemonKind, running};
 use super::{Observation, Probe, Unobservable};
 use crate::host::HostError;
 
+/// The kernel lets the maximum error grow no further (NTP_PHASE_LIMIT).
+const NEVER_US: i64 = 16_000_000;
+
 /// The probe `clock`.
 pub struct Clock;
 
@@ -90,7 +93,7 @@ impl Probe for Clock {
                 observation.note("adjtimex(2)");
                 Some(Discipline {
                     unsynchronised: state.unsynchronised,
-                    max_error_us: quantity::rounded_up(state.max_error_us),
+                    max_error_us: quantity::rounded_up(state.max_error_us).min(NEVER_US),
                 })
             }
             Err(HostError::Permission(_)) => None,
