@@ -10,12 +10,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::auth::throttle::Throttle;
 use crate::ingest::admit::Keyring;
 use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{Accepted, Command, Published};
 
 /// Bytes of bodies that may be held at once, in units of 1 KB: 256 MB whatever strangers send.
 pub const BODY_BUDGET_KB: usize = 256 * 1024;
+/// Passwords verified at once: argon2 takes 19 MB each.
+const SIGN_INS_AT_ONCE: usize = 4;
 /// Nonces that may be waiting for their enrolment.
 const MAX_NONCES: usize = 10_000;
 /// How long a nonce can be used, milliseconds.
@@ -39,6 +42,10 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Bytes of bodies held at once.
     pub bodies: Semaphore,
+    /// Passwords verified at once.
+    pub sign_ins: Semaphore,
+    /// How often sign-in may be tried.
+    pub throttle: Throttle,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     nonces: Mutex<HashMap<Digest, Timestamp>>,
@@ -72,6 +79,8 @@ impl App {
             policy_key,
             clock,
             bodies: Semaphore::new(BODY_BUDGET_KB),
+            sign_ins: Semaphore::new(SIGN_INS_AT_ONCE),
+            throttle: Throttle::default(),
             metrics,
             nonces: Mutex::default(),
             random: Mutex::new(random),

@@ -16,17 +16,20 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store::{Store, StoreError};
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use wire::decision::Actor;
 use wire::envelope::{BUNDLE_TYPE, Envelope};
 
 use crate::app::App;
+use crate::auth::guard::guard;
 use crate::config::Config;
 use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{self, ActivateCommand, Command, SigningKeys, StartError};
 use crate::tls::{self, TlsError};
+use crate::web::failure::Failure;
 use crate::{agent_api, log_api, web};
 
 /// Longest a request may take.
@@ -173,7 +176,10 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(agent_api::router())
         .merge(log_api::router())
-        .merge(web::router(&app))
+        .merge(web::router())
+        .fallback(async |uri: axum::http::Uri| Failure::not_found(uri.path()))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard))
+        .layer(CompressionLayer::new())
         .layer(RequestBodyLimitLayer::new(MAX_REQUEST_BYTES))
         .layer(TimeoutLayer::with_status_code(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,

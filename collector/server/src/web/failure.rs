@@ -1,0 +1,163 @@
+//! What went wrong, as a page for people and as a problem document for programs.
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use store::StoreError;
+use wire::problem::{PROBLEM_TYPE, Problem};
+
+use crate::pages::ProblemPage;
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub struct Failure {
+    problem: Problem,
+    remedy: &'static str,
+    for_programs: bool,
+}
+
+impl Failure {
+    fn new(
+        path: &str,
+        status: u16,
+        code: &str,
+        title: &str,
+        detail: &str,
+        remedy: &'static str,
+    ) -> Failure {
+        let for_programs = ["/api/", "/agent/", "/log/"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix));
+        Failure {
+            problem: Problem::new(status, code, title, detail),
+            remedy,
+            for_programs,
+        }
+    }
+
+    /// There is nothing at that path.
+    #[must_use]
+    pub fn not_found(path: &str) -> Failure {
+        Failure::new(
+            path,
+            404,
+            "not_found",
+            "This page does not exist",
+            "Nothing here has this address.",
+            "Go back, or search.",
+        )
+    }
+
+    /// The person may not.
+    #[must_use]
+    pub fn forbidden(path: &str) -> Failure {
+        Failure::new(
+            path,
+            403,
+            "forbidden",
+            "You may not do this",
+            "Your role does not carry the permission for this.",
+            "Ask an administrator for another role.",
+        )
+    }
+
+    /// Nobody is signed in.
+    #[must_use]
+    pub fn unauthenticated(path: &str) -> Failure {
+        Failure::new(
+            path,
+            401,
+            "unauthenticated",
+            "Sign in first",
+            "This needs a signed-in person.",
+            "Sign in and try again.",
+        )
+    }
+
+    /// The request was made by a page of another site.
+    #[must_use]
+    pub fn cross_site(path: &str) -> Failure {
+        Failure::new(
+            path,
+            403,
+            "cross_site",
+            "This request came from another site",
+            "A page of another site tried to act in your name.",
+            "Use the pages of this site.",
+        )
+    }
+
+    /// What was asked for has a form that means nothing.
+    #[must_use]
+    pub fn bad_request(path: &str, detail: &str) -> Failure {
+        Failure::new(
+            path,
+            400,
+            "bad_request",
+            "This request means nothing",
+            detail,
+            "Correct it and try again.",
+        )
+    }
+
+    /// The database failed. What it said goes to the log, not to the person.
+    #[must_use]
+    pub fn store(path: &str, error: StoreError) -> Failure {
+        tracing::error!(
+            path,
+            error = &error as &dyn std::error::Error,
+            "the database did not answer a request"
+        );
+        Failure::internal(path)
+    }
+
+    /// Something is wrong with the collector itself.
+    #[must_use]
+    pub fn internal(path: &str) -> Failure {
+        Failure::new(
+            path,
+            500,
+            "internal",
+            "The collector could not answer",
+            "Something went wrong on our side; the log says what.",
+            "Try again; tell the operator if it stays.",
+        )
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if self.for_programs {
+            let body = evidence::json::canonical(&self.problem).unwrap_or_default();
+            return (status, [(header::CONTENT_TYPE, PROBLEM_TYPE)], body).into_response();
+        }
+        let page = ProblemPage {
+            status: self.problem.status,
+            code: self.problem.code,
+            title: self.problem.title,
+            detail: self.problem.detail,
+            remedy: self.remedy.to_owned(),
+            request: String::new(),
+        };
+        match page.render() {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(_) => status.into_response(),
+        }
+    }
+}
+
+/// A rendered page.
+///
+/// # Errors
+/// [`Failure::internal`] if the template fails.
+pub fn page<T: Template>(page: &T) -> Result<Response, Failure> {
+    match page.render() {
+        Ok(html) => Ok(Html(html).into_response()),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            Err(Failure::internal("/"))
+        }
+    }
+}
