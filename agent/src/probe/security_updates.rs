@@ -1,5 +1,7 @@
 //! Security fixes that the archives offer and that are not installed.
 
+mod publication;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
@@ -47,9 +49,12 @@ struct Pending {
     installed: String,
     /// The newest version with security fixes.
     available: String,
+    /// The oldest listed version that is newer than the installed one: since when that one has been public, the
+    /// package is late.
+    fixed_by: String,
     /// The archive that has it.
     archive: String,
-    /// Since when it is known to be available: when the agent first saw it, or when the list that has it was
+    /// Since when a fix is known to be available: when the agent first saw one, or when a list that has it was
     /// published, whichever is earlier.
     first_seen: Timestamp,
     /// The package is on hold (`apt-mark hold`).
@@ -97,6 +102,7 @@ impl Probe for SecurityUpdates {
         } else {
             let mut found = compare_all(observation, &archives.packages, &indexes)?;
             keep_first_sight(&mut found, &earlier.pending);
+            publication::date(observation, &archives, &mut found)?;
             observation.remember(
                 "found",
                 &Remembered {
@@ -225,23 +231,25 @@ fn is_for(offered: &str, installed: &str) -> bool {
 
 fn add(found: &mut Found, package: &Package, version: &str, archive: &Archive, since: Timestamp) {
     let key = (package.name.clone(), package.architecture.clone());
-    let known = found.get(&key);
-    if known.is_some_and(|known| compare(version, &known.available) != Ordering::Greater) {
-        return;
+    let pending = found.entry(key).or_insert_with(|| Pending {
+        name: package.name.clone(),
+        architecture: package.architecture.clone(),
+        installed: package.version.clone(),
+        available: version.to_owned(),
+        fixed_by: version.to_owned(),
+        archive: archive.name(),
+        first_seen: since,
+        held: package.held,
+        pinned: false,
+    });
+    if compare(version, &pending.available) == Ordering::Greater {
+        version.clone_into(&mut pending.available);
+        pending.archive = archive.name();
     }
-    found.insert(
-        key,
-        Pending {
-            name: package.name.clone(),
-            architecture: package.architecture.clone(),
-            installed: package.version.clone(),
-            available: version.to_owned(),
-            archive: archive.name(),
-            first_seen: since,
-            held: package.held,
-            pinned: false,
-        },
-    );
+    if compare(version, &pending.fixed_by) == Ordering::Less {
+        version.clone_into(&mut pending.fixed_by);
+    }
+    pending.first_seen = pending.first_seen.min(since);
 }
 
 /// A package stays pending from the first fix that was not installed, even if a newer fix has replaced it since.

@@ -30,7 +30,9 @@ pub struct StaleProcessFacts {
     processes: Vec<Stale>,
     /// Further processes with replaced code that neither belong to the superuser nor listen.
     others: u64,
-    /// Every process was looked at.
+    /// Processes that the agent may not look at.
+    denied: u64,
+    /// Every process that the agent may look at was looked at.
     complete: bool,
 }
 
@@ -67,6 +69,7 @@ impl Probe for StaleProcess {
         let mut facts = StaleProcessFacts {
             processes: Vec::new(),
             others: 0,
+            denied: 0,
             complete: true,
         };
         let pids = proc::pids(observation.host())?;
@@ -76,7 +79,10 @@ impl Probe for StaleProcess {
             let files = match process.replaced_code() {
                 Ok(files) => files,
                 Err(HostError::NotFound(_)) => continue,
-                Err(error @ HostError::Permission(_)) => return Err(error.into()),
+                Err(HostError::Permission(_)) => {
+                    facts.denied += 1;
+                    continue;
+                }
                 Err(_) if process.is_gone() => continue,
                 Err(_) => {
                     facts.complete = false;

@@ -117,6 +117,41 @@ fn root_published() -> String {
 }
 
 #[test]
+fn a_point_release_that_has_the_fix_dates_it() {
+    for (main, expected) in [
+        ("3.0.17-1~deb12u2", "2026-07-11T10:16:37.000Z"),
+        ("3.0.17-1~deb12u1", "2026-11-20T00:00:00.000Z"),
+    ] {
+        let root = root(plain);
+        let path = root.path();
+        write(
+            path,
+            "etc/apt/sources.list.d/main.list",
+            b"deb http://deb.debian.org/debian bookworm main\n",
+        );
+        let list = format!("Package: openssl\nArchitecture: amd64\nVersion: {main}\n");
+        let release = "Origin: Debian\nLabel: Debian\nSuite: oldstable\nCodename: bookworm\nDate: Sat, 11 Jul 2026 10:16:37 UTC\nSHA256:\n 00 1 main/binary-amd64/Packages\n";
+        let prefix = format!("{LISTS}/deb.debian.org_debian_dists_bookworm");
+        write(path, &format!("{prefix}_InRelease"), release.as_bytes());
+        write(
+            path,
+            &format!("{prefix}_main_binary-amd64_Packages"),
+            list.as_bytes(),
+        );
+        let mut memory = VolatileMemory::default();
+        for _ in 0..2 {
+            let facts = observe(path, &mut memory, "2026-11-24T07:00:00.000Z").unwrap();
+            assert_eq!(facts.pending[0].first_seen.to_string(), expected, "{main}");
+            write(
+                path,
+                "var/lib/dpkg/status",
+                (status("3.0.17-1~deb12u1") + "\n").as_bytes(),
+            );
+        }
+    }
+}
+
+#[test]
 fn every_compression_that_apt_uses_is_read_or_named() {
     let lz4 = |root: &Path| {
         // One frame with one stored block: what `lz4 -0` may write.
