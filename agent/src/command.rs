@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod page;
+mod run;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,12 @@ enum Command {
     Check(check::Arguments),
     /// Say what a check reads, how it decides, and what it does not show.
     Explain(explain::Arguments),
+    /// Run as a service: observe, sign and ship until told to stop.
+    Run(run::RunArguments),
+    /// Make a key on this host and enrol it with a collector.
+    Enrol(run::EnrolArguments),
+    /// Show where this agent stands: its place, what waits in its spool, its bundle.
+    Status(run::StatusArguments),
     /// Print the JSON Schema of the facts of every probe.
     Schema,
 }
@@ -73,6 +80,9 @@ pub(crate) fn run() -> ExitCode {
     let ended = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Enrol(arguments) => run::enrol(&arguments),
+        Command::Status(arguments) => run::status(&arguments),
         Command::Schema => schema(),
     };
     let exit = ended.unwrap_or_else(|error| {

@@ -4,8 +4,8 @@ use std::io::Read as _;
 
 use crypto::Digest;
 
-/// Longest text taken from the kernel.
-const MAX_TEXT: u64 = 256;
+/// Longest text read.
+const MAX_TEXT: u64 = 4096;
 
 /// This host's name (uname(2)), for people; it identifies nothing.
 #[must_use]
@@ -19,12 +19,40 @@ pub fn hostname() -> String {
 /// The kernel's boot id (random(4)); empty where the kernel has none.
 #[must_use]
 pub fn boot_id() -> String {
+    first_line("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// This installation's id (machine-id(5)): secret, so only its digest may leave the host.
+#[must_use]
+pub fn id() -> Option<String> {
+    first_line("/etc/machine-id").filter(|id| !id.is_empty())
+}
+
+/// The operating system's name as it calls itself (os-release(5)), for people.
+#[must_use]
+pub fn os_name() -> String {
+    let text = ["/etc/os-release", "/usr/lib/os-release"]
+        .iter()
+        .find_map(|path| read(path));
+    let name = text.as_deref().and_then(|text| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+        Some(line.trim_matches(['"', '\'']).to_owned())
+    });
+    name.unwrap_or_else(|| "Linux".to_owned())
+}
+
+fn first_line(path: &str) -> Option<String> {
+    let text = read(path)?;
+    Some(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+fn read(path: &str) -> Option<String> {
     let mut text = String::new();
-    if let Ok(file) = std::fs::File::open("/proc/sys/kernel/random/boot_id") {
-        // An unreadable boot id is said as an empty one.
-        let _ = file.take(MAX_TEXT).read_to_string(&mut text);
-    }
-    text.trim().to_owned()
+    let file = std::fs::File::open(path).ok()?;
+    file.take(MAX_TEXT).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Milliseconds since boot, suspend included (CLOCK_BOOTTIME).

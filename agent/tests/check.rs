@@ -1,5 +1,7 @@
 //! `assay-agent check`, `explain` and `schema`, run as people and programs run them.
 
+#![cfg(test)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,0 +1,246 @@
+//! The bundle in use: signed by the pinned policy key, checked against this program's probes, never older than the last.
+//!
+//! What is refused here changes nothing: the agent goes on with the bundle it has (open for checking, closed for
+//! changing). A bundle that this program's own probes do not fit, for example after an upgrade of the agent, is not used
+//! either: a check that asks for a fact by an old name could pass everywhere.
+
+use crypto::{Digest, VerifyingKey};
+use evidence::bundle::{Bundle, BundleError};
+use evidence::evaluate::Evaluator;
+use evidence::schema::SchemaError;
+use wire::envelope::{BUNDLE_TYPE, Envelope, EnvelopeError, MAX_ENVELOPE_BYTES};
+use wire::statement::BundleRef;
+
+use crate::probe;
+use crate::state::{StateDir, StateError};
+
+const FILE: &str = "bundle.dsse.json";
+
+/// Why a bundle is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum RefusedBundle {
+    /// Not signed by the policy key that was pinned at enrolment.
+    #[error("the bundle is not signed by the pinned policy key")]
+    Envelope(#[from] EnvelopeError),
+    /// Not the bundle that was asked for.
+    #[error("asked for bundle {wanted}, got {found}")]
+    Other {
+        /// Asked for.
+        wanted: Digest,
+        /// Received.
+        found: Digest,
+    },
+    /// Its content cannot be used with this program's probes.
+    #[error("the bundle cannot be used")]
+    Content(#[from] BundleError),
+    /// This program's own fact schemas are broken.
+    #[error("the fact schemas of this program are broken")]
+    Schema(#[from] SchemaError),
+    /// Older than the one in use, or another one of its version.
+    #[error(
+        "the bundle has version {found}; version {current} is in use and versions never go back"
+    )]
+    Older {
+        /// Version offered.
+        found: u64,
+        /// Version in use.
+        current: u64,
+    },
+    /// A check with a cadence that is none.
+    #[error("check {check}: {problem}")]
+    Cadence {
+        /// The check.
+        check: evidence::id::CheckId,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A bundle that was verified, ready to judge.
+pub struct InForce {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// How rounds name it.
+    pub reference: BundleRef,
+    /// Its expressions, compiled.
+    pub evaluator: Evaluator,
+}
+
+impl InForce {
+    /// The bundle of this state folder; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// [`RefusedBundle`] if it is damaged, or does not fit this program.
+    pub fn load(state: &StateDir, policy: &VerifyingKey) -> Result<Option<InForce>, RefusedBundle> {
+        match state.read(FILE, MAX_ENVELOPE_BYTES as u64)? {
+            Some(bytes) => InForce::verify(&bytes, policy).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a bundle over that was asked for by digest, durably.
+    ///
+    /// # Errors
+    /// [`RefusedBundle`]; the one in use stays.
+    pub fn take_over(
+        state: &StateDir,
+        bytes: &[u8],
+        wanted: Digest,
+        policy: &VerifyingKey,
+    ) -> Result<InForce, RefusedBundle> {
+        let offered = InForce::verify(bytes, policy)?;
+        let found = offered.reference.sha256;
+        if found != wanted {
+            return Err(RefusedBundle::Other { wanted, found });
+        }
+        if let Some(current) = stored_reference(state, policy)? {
+            let newer = offered.reference.version > current.version;
+            if !newer && offered.reference != current {
+                return Err(RefusedBundle::Older {
+                    found: offered.reference.version,
+                    current: current.version,
+                });
+            }
+        }
+        state.write(FILE, bytes)?;
+        Ok(offered)
+    }
+
+    fn verify(bytes: &[u8], policy: &VerifyingKey) -> Result<InForce, RefusedBundle> {
+        let payload = signed_payload(bytes, policy)?;
+        let bundle = Bundle::parse(&payload)?;
+        bundle.check_types(&probe::schemas()?)?;
+        for (id, check) in &bundle.checks {
+            check
+                .cadence
+                .parse::<evidence::cadence::Cadence>()
+                .map_err(|error| RefusedBundle::Cadence {
+                    check: id.clone(),
+                    problem: error.to_string(),
+                })?;
+        }
+        Ok(InForce {
+            reference: BundleRef {
+                sha256: Digest::of(&payload),
+                version: bundle.version,
+            },
+            evaluator: Evaluator::new(&bundle)?,
+            bundle,
+        })
+    }
+}
+
+/// What is known of the stored bundle even if it does not fit this program: its version still bounds the next one.
+///
+/// # Errors
+/// [`RefusedBundle`] if the state folder cannot be read. A damaged file counts as none.
+pub fn stored_reference(
+    state: &StateDir,
+    policy: &VerifyingKey,
+) -> Result<Option<BundleRef>, RefusedBundle> {
+    let Some(bytes) = state.read(FILE, MAX_ENVELOPE_BYTES as u64)? else {
+        return Ok(None);
+    };
+    let reference = signed_payload(&bytes, policy).ok().and_then(|payload| {
+        let version = Bundle::parse(&payload).ok()?.version;
+        Some(BundleRef {
+            sha256: Digest::of(&payload),
+            version,
+        })
+    });
+    Ok(reference)
+}
+
+fn signed_payload(bytes: &[u8], policy: &VerifyingKey) -> Result<Vec<u8>, EnvelopeError> {
+    let envelope = Envelope::parse_file(bytes)?;
+    envelope.verify(BUNDLE_TYPE, &[policy])?;
+    Ok(envelope.payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::{SeededRandom, SigningKey};
+    use evidence::check::CheckFile;
+
+    use super::*;
+
+    const CHECK: &str = r#"
+id = "demo.systemd"
+title = "t"
+topic = "t"
+severity = "low"
+cadence = "*/15 * * * *"
+profile = "all"
+probes = ["system"]
+rules = [ { if = "facts.system.systemd", then = "pass" } ]
+else = { then = "fail", reason = "missing" }
+expected = "e"
+observed = "facts.system.systemd"
+reads = "r"
+decides = "d"
+shows = "s"
+does_not_show = "n"
+remediation = "m"
+[controls."27001:2022"]
+primary = ["A.8.9"]
+"#;
+
+    fn bundle(version: u64) -> Bundle {
+        let file = CheckFile::parse("demo.systemd.toml", CHECK).unwrap();
+        Bundle::from_files(version, "test", &[file], &probe::schemas().unwrap()).unwrap()
+    }
+
+    fn signed(bundle: &Bundle, key: &SigningKey) -> (Vec<u8>, Digest) {
+        let bytes = bundle.to_bytes().unwrap();
+        let digest = Digest::of(&bytes);
+        let file = Envelope::sign(BUNDLE_TYPE, bytes, &[key]).to_file();
+        (file.unwrap(), digest)
+    }
+
+    #[test]
+    fn only_a_newer_bundle_of_the_policy_key_that_fits_is_taken() {
+        let outer = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&outer.path().join("state")).unwrap();
+        let key = SigningKey::generate(&mut SeededRandom::new(1));
+        let policy = key.verifying_key();
+        let (two, two_digest) = signed(&bundle(2), &key);
+        InForce::take_over(&state, &two, two_digest, &policy).unwrap();
+        InForce::take_over(&state, &two, two_digest, &policy).unwrap();
+
+        let (one, one_digest) = signed(&bundle(1), &key);
+        let older = InForce::take_over(&state, &one, one_digest, &policy);
+        assert!(matches!(
+            older,
+            Err(RefusedBundle::Older {
+                found: 1,
+                current: 2
+            })
+        ));
+
+        let stranger = SigningKey::generate(&mut SeededRandom::new(2));
+        let (three, three_digest) = signed(&bundle(3), &stranger);
+        let forged = InForce::take_over(&state, &three, three_digest, &policy);
+        assert!(matches!(forged, Err(RefusedBundle::Envelope(_))));
+
+        let mut typo = bundle(4);
+        for check in typo.checks.values_mut() {
+            check.rules[0].condition = "!has(facts.system.systemed)".to_owned();
+        }
+        let (typo, typo_digest) = signed(&typo, &key);
+        let refused = InForce::take_over(&state, &typo, typo_digest, &policy);
+        let Err(RefusedBundle::Content(error)) = refused else {
+            panic!("taken");
+        };
+        assert!(error.to_string().contains("demo.systemd"), "{error}");
+
+        let (five, _) = signed(&bundle(5), &key);
+        let other = InForce::take_over(&state, &five, two_digest, &policy);
+        assert!(matches!(other, Err(RefusedBundle::Other { .. })));
+
+        let current = InForce::load(&state, &policy).unwrap().unwrap();
+        assert_eq!(current.reference.version, 2);
+    }
+}
