@@ -42,7 +42,8 @@ struct Running {
 #[must_use]
 pub fn of_check(records: &Records, check: CheckNo, rules: &Rules) -> Vec<Deviation> {
     let mut found = Vec::new();
-    for host in records.host_numbers() {
+    let assigned = |host: &HostNo| records.assigned(*host, check).is_some();
+    for host in records.host_numbers().filter(assigned) {
         on_host(records, host, check, rules, &mut found);
     }
     found

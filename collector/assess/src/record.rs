@@ -28,24 +28,30 @@ pub struct HostNo(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckNo(pub u32);
 
+/// A group of hosts that are assigned the same checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupNo(pub u32);
+
 /// A registered host: in scope from its enrolment to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Host {
+    /// Its group.
+    pub group: GroupNo,
     /// When it was enrolled.
     pub enrolled: Timestamp,
-    /// When it was retired or its key ended without another.
+    /// When it was retired. A host whose key ended otherwise stays in scope: nothing is observed on it.
     pub ended: Option<Timestamp>,
 }
 
 /// A check that hosts were to judge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// How much one failing host matters.
     pub severity: Severity,
     /// The longest time between two judgements that its cadence allows, in milliseconds.
     pub cadence_ms: i64,
-    /// Since when hosts were to judge it: activation of the first bundle that holds it.
-    pub assigned: Timestamp,
+    /// Since when the hosts of each group, by number, are to judge it; none if they are not.
+    pub assigned: Vec<Option<Timestamp>>,
 }
 
 /// A stretch of one outcome of one check on one host.
@@ -145,6 +151,13 @@ impl Records {
             from,
             to: end.min(self.period.to).max(from),
         }
+    }
+
+    /// Since when a check is assigned to a host; none if it is not.
+    #[must_use]
+    pub fn assigned(&self, host: HostNo, check: CheckNo) -> Option<Timestamp> {
+        let group = self.hosts[host.0 as usize].group.0 as usize;
+        *self.checks[check.0 as usize].assigned.get(group)?
     }
 
     /// The places of all hosts.

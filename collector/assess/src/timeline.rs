@@ -45,7 +45,7 @@ impl From<Outcome> for State {
 pub fn write(records: &Records, host: HostNo, check: CheckNo, segments: &mut Vec<Segment>) {
     segments.clear();
     let scope = records.scope(host);
-    let assigned = records.checks[check.0 as usize].assigned;
+    let assigned = records.assigned(host, check).unwrap_or(scope.to);
     let mut until = scope.from;
     let mut push = |state: State, to: Timestamp, until: &mut Timestamp| {
         let to = to.min(scope.to);

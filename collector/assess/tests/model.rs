@@ -1,7 +1,9 @@
 //! The roll-up against a model that looks at every minute by itself.
 
 use assess::deviation::of_check;
-use assess::record::{Check, CheckNo, Host, HostNo, Interval, Period, Records, holds_until};
+use assess::record::{
+    Check, CheckNo, GroupNo, Host, HostNo, Interval, Period, Records, holds_until,
+};
 use assess::rollup::{HostTime, host_time, steps};
 use assess::rules::Rules;
 use evidence::outcome::{Outcome, Severity};
@@ -145,13 +147,14 @@ impl Fleet {
         }
         intervals.reverse();
         let hosts = self.hosts.iter().map(|(enrolled, ended)| Host {
+            group: GroupNo(1),
             enrolled: minute(*enrolled),
             ended: ended.map(minute),
         });
         let checks = self.checks.iter().map(|(cadence, assigned)| Check {
             severity: Severity::High,
             cadence_ms: cadence * MINUTE_MS,
-            assigned: minute(*assigned),
+            assigned: vec![None, Some(minute(*assigned))],
         });
         let period = Period {
             from: minute(START),

@@ -2,7 +2,7 @@
 
 use assess::current::Standing;
 use assess::figure::{Figures, Share};
-use assess::record::{Check, CheckNo, Host, HostNo, Interval, Period, Records};
+use assess::record::{Check, CheckNo, GroupNo, Host, HostNo, Interval, Period, Records};
 use assess::rules::Rules;
 use assess::status::{ControlStatus, Verdict, of_control, of_documents};
 use catalogue::Class;
@@ -18,6 +18,7 @@ fn hour(hour: i64) -> Timestamp {
 
 fn host() -> Host {
     Host {
+        group: GroupNo(0),
         enrolled: hour(-10_000),
         ended: None,
     }
@@ -27,7 +28,7 @@ fn check(severity: Severity) -> Check {
     Check {
         severity,
         cadence_ms: 6 * HOUR_MS,
-        assigned: hour(-10_000),
+        assigned: vec![Some(hour(-10_000))],
     }
 }
 
@@ -312,4 +313,27 @@ fn errors_are_fresh_and_no_coverage() {
 fn documents_alone_carry_a_manual_control() {
     assert_eq!(of_documents(true), Verdict::Documented);
     assert_eq!(of_documents(false), Verdict::EvidenceMissing);
+}
+
+#[test]
+fn a_host_of_a_group_without_the_check_is_out_of_every_count() {
+    let period = Period {
+        from: hour(0),
+        to: hour(720),
+    };
+    let mut elsewhere = host();
+    elsewhere.group = GroupNo(1);
+    let intervals = vec![
+        stretch(0, Outcome::Pass, -20, 726),
+        stretch(1, Outcome::Fail, -20, 726),
+    ];
+    let checks = vec![check(Severity::Critical)];
+    let records = Records::new(period, vec![host(), elsewhere], checks, intervals);
+    let status = of_control(&records, Class::Automated, &[ONLY], &Rules::default());
+    assert_eq!(status.time.pass_ms, 720 * 3_600_000);
+    assert_eq!((status.time.fail_ms, status.time.unobserved_ms), (0, 0));
+    assert_eq!(
+        (status.verdict, status.deviations.len()),
+        (Verdict::Operating, 0)
+    );
 }

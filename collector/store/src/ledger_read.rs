@@ -340,7 +340,7 @@ impl Store {
     }
 }
 
-fn entry_row(row: &sqlx::sqlite::SqliteRow) -> Result<EntryRow, StoreError> {
+pub(crate) fn entry_row(row: &sqlx::sqlite::SqliteRow) -> Result<EntryRow, StoreError> {
     let idx = row.get::<i64, _>("idx").cast_unsigned();
     let bytes: Vec<u8> = row.get("leaf");
     let leaf = Leaf::parse(&bytes)

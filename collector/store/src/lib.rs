@@ -15,6 +15,7 @@ mod error;
 mod ledger_read;
 mod maintenance;
 pub mod people;
+pub mod reading;
 pub mod standing;
 
 use std::path::{Path, PathBuf};

@@ -97,7 +97,7 @@ impl Store {
     }
 }
 
-fn open_interval(row: &SqliteRow) -> Result<(i64, CheckId, Judgement), StoreError> {
+pub(crate) fn open_interval(row: &SqliteRow) -> Result<(i64, CheckId, Judgement), StoreError> {
     let check: CheckId = parse("interval", row.get("check_id"))?;
     let outcome: Outcome = parse("interval", row.get("outcome"))?;
     let reason: Option<String> = row.get("reason");
@@ -105,7 +105,7 @@ fn open_interval(row: &SqliteRow) -> Result<(i64, CheckId, Judgement), StoreErro
     Ok((row.get("agent"), check, Judgement { outcome, reason }))
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     table: &'static str,
     text: String,
 ) -> Result<T, StoreError> {
