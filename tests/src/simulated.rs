@@ -286,6 +286,22 @@ impl SimulatedAgent {
         }
     }
 
+    /// As [`SimulatedAgent::send`], but a connection that breaks or an answer that is cut short is `None`.
+    pub async fn try_send(&self, submission: &Submission) -> Option<Answer> {
+        let whole = zstd::bulk::compress(&submission.to_bytes().ok()?, 3).ok()?;
+        let request = self
+            .client
+            .post(format!("{}/agent/v1/statements", self.url))
+            .header("content-type", SUBMISSION_TYPE)
+            .body(whole);
+        let response = request.send().await.ok()?;
+        if response.status().is_success() {
+            Some(Ok(response.json().await.ok()?))
+        } else {
+            Some(Err(response.json().await.ok()?))
+        }
+    }
+
     /// Sends any bytes as a submission.
     ///
     /// # Panics

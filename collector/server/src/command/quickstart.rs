@@ -105,7 +105,7 @@ pub async fn run(args: QuickstartArgs) -> anyhow::Result<()> {
     let service = service::start(&config, Arc::new(SystemClock::new())).await?;
     let before = rounds(&service).await?;
     let agent_config = write_agent_config(&data, &service)?;
-    if !data.join("agent/identity.json").exists() {
+    if !data.join("agent/enrolment.json").exists() {
         progress.say("enrolling the agent of this host");
         enrol(&agent_program, &agent_config, &data, &service).await?;
     }

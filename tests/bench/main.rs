@@ -1,0 +1,26 @@
+//! Figures, not verdicts: what a check costs beside its peers, what ingest takes and keeps. `cargo bench -p acceptance`
+//! after `cargo build --release --workspace`; each figure is printed with what it was measured by.
+
+mod check;
+mod floor;
+mod ingest;
+
+fn main() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    println!(
+        "machine: {} processors, {}",
+        std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+        cpu()
+    );
+    check::run();
+    ingest::run();
+}
+
+fn cpu() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or_default();
+    model.trim_start_matches(['\t', ' ', ':']).to_owned()
+}

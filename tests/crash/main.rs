@@ -1,0 +1,351 @@
+//! The collector and an agent are killed (SIGKILL) at random moments under load. Afterwards every statement that any
+//! agent made is in the log exactly once, in order, and the log verifies.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use acceptance::program;
+use acceptance::simulated::SimulatedAgent;
+use crypto::{Digest, Random as _, SeededRandom};
+use evidence::outcome::Reason;
+use evidence::time::{Clock as _, SystemClock};
+use store::Store;
+use wire::statement::AgentStatement;
+
+/// Times that the collector is killed, and the agent.
+const COLLECTOR_KILLS: u64 = 60;
+const AGENT_KILLS: u64 = 45;
+/// Simulated agents that send without pause.
+const SENDERS: u64 = 6;
+
+/// A collector process on a fixed port.
+struct Collector {
+    config: PathBuf,
+    url: String,
+    child: Option<Child>,
+}
+
+impl Collector {
+    fn new(folder: &Path) -> Collector {
+        // Ask for a free port and give it back: the process must come back on the same one.
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let config = folder.join("collector.toml");
+        let text = format!(
+            "data = {:?}\nlisten = \"127.0.0.1:{port}\"\norigin = \"crash.test\"\n",
+            folder.join("data").display().to_string()
+        );
+        std::fs::write(&config, text).unwrap();
+        Collector {
+            config,
+            url: format!("https://127.0.0.1:{port}"),
+            child: None,
+        }
+    }
+
+    fn start(&mut self) {
+        let child = Command::new(program("assay-collector"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.config)
+            .env("RUST_LOG", "error")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn pause(random: &mut SeededRandom, at_most_ms: u64) {
+    let ms = u64::from(random.bytes16()[0]) * at_most_ms / 255;
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+async fn wait_until_up(client: &reqwest::Client, url: &str) {
+    for _ in 0..600 {
+        let answer = client.get(format!("{url}/readyz")).send().await;
+        if answer.is_ok_and(|answer| answer.status().is_success()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the collector did not come up within 30 s");
+}
+
+fn client(folder: &Path) -> reqwest::Client {
+    let pem = std::fs::read(folder.join("data/keys/ca.pem")).unwrap();
+    let ca = reqwest::Certificate::from_pem(&pem).unwrap();
+    reqwest::Client::builder()
+        .tls_certs_only([ca])
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap()
+}
+
+/// Sends one round after the other; each again and again until its receipt came. Returns what it made, in order.
+async fn send_until(
+    mut agent: SimulatedAgent,
+    stop: Arc<AtomicBool>,
+    delivered: Arc<AtomicU64>,
+) -> (Digest, Vec<Digest>) {
+    let mut made = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let reason = if made.len() % 7 == 0 {
+            Reason::Timeout
+        } else {
+            Reason::ToolMissing
+        };
+        let submission = agent.signed_round(SystemClock::new().now(), reason);
+        made.push(submission.envelope.digest());
+        loop {
+            match agent.try_send(&submission).await {
+                Some(Ok(receipt)) => {
+                    agent.accept(&submission, &receipt);
+                    delivered.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+                Some(Err(problem)) => assert!(
+                    matches!(problem.status, 429 | 503),
+                    "an honest agent was refused: {problem:?}"
+                ),
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+    (agent.id, made)
+}
+
+/// Starts the real agent again and again, and kills it at some moment of its round.
+async fn kill_agents(config: PathBuf, seed: u64) {
+    let mut random = SeededRandom::new(seed);
+    for _ in 0..AGENT_KILLS {
+        let mut child = Command::new(program("assay-agent"))
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .env("RUST_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        pause(&mut random, 1500).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_doubled_or_torn_by_a_hundred_kills() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let mut collector = Collector::new(folder.path());
+    collector.start();
+    let ca = folder.path().join("data/keys/ca.pem");
+    for _ in 0..600 {
+        if ca.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let client = client(folder.path());
+    wait_until_up(&client, &collector.url).await;
+    let store = Store::open(&folder.path().join("data")).await.unwrap();
+    let (secret, _) =
+        collector::command::token::create(&store, "load".parse().unwrap(), 100, 3_600_000, "test")
+            .await
+            .unwrap();
+
+    let agent_config = enrol_real_agent(folder.path(), &collector.url, &secret);
+    let stop = Arc::new(AtomicBool::new(false));
+    let delivered = Arc::new(AtomicU64::new(0));
+    let mut senders = Vec::new();
+    for seed in 1..=SENDERS {
+        let agent = SimulatedAgent::enrol(&collector.url, &client, &secret, seed, None)
+            .await
+            .unwrap();
+        senders.push(tokio::spawn(send_until(
+            agent,
+            stop.clone(),
+            delivered.clone(),
+        )));
+    }
+    let agents = tokio::spawn(kill_agents(agent_config.clone(), 11));
+    let mut random = SeededRandom::new(3);
+    for _ in 0..COLLECTOR_KILLS {
+        pause(&mut random, 700).await;
+        collector.kill();
+        collector.start();
+        wait_until_up(&client, &collector.url).await;
+    }
+    agents.await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let mut made: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
+    for sender in senders {
+        let (agent, statements) = sender.await.unwrap();
+        made.insert(agent, statements);
+    }
+    let real = finish_real_agent(folder.path(), &agent_config).await;
+    assert!(
+        delivered.load(Ordering::Relaxed) > 200,
+        "there was load: {delivered:?} rounds"
+    );
+    check_ledger(&store, &made, real).await;
+    verify_log(&collector.url, folder.path());
+}
+
+fn enrol_real_agent(folder: &Path, url: &str, secret: &str) -> PathBuf {
+    let config = folder.join("agent.toml");
+    let text = format!(
+        "collector = {url:?}\nca = {:?}\nstate = {:?}\n",
+        folder.join("data/keys/ca.pem").display().to_string(),
+        folder.join("agent").display().to_string()
+    );
+    std::fs::write(&config, text).unwrap();
+    let token = folder.join("token");
+    std::fs::write(&token, secret).unwrap();
+    let done = Command::new(program("assay-agent"))
+        .args(["enrol", "--config"])
+        .arg(&config)
+        .arg("--token-file")
+        .arg(&token)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    config
+}
+
+/// Lets the real agent deliver what it has, and returns how many statements it made.
+async fn finish_real_agent(folder: &Path, config: &Path) -> u64 {
+    let mut child = Command::new(program("assay-agent"))
+        .arg("run")
+        .arg("--config")
+        .arg(config)
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let spool = folder.join("agent/spool");
+    let mut empty = 0;
+    for _ in 0..1200 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let waiting = std::fs::read_dir(&spool).map_or(1, |entries| {
+            entries
+                .filter_map(Result::ok)
+                .filter(|entry| entry.path().is_file())
+                .count()
+        });
+        empty = if waiting == 0 { empty + 1 } else { 0 };
+        if empty > 20 {
+            break;
+        }
+    }
+    assert!(empty > 20, "the agent delivers what it spooled");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.success(), "the agent stops gracefully: {status}");
+    let quarantine = folder.join("agent/quarantine");
+    let set_aside = std::fs::read_dir(quarantine).map_or(0, Iterator::count);
+    assert_eq!(set_aside, 0, "no kill damages a statement");
+    AGENT_KILLS
+}
+
+async fn check_ledger(store: &Store, made: &BTreeMap<Digest, Vec<Digest>>, at_least: u64) {
+    let mut chains: BTreeMap<Digest, Vec<(u64, Digest, u64)>> = BTreeMap::new();
+    let mut next = 0;
+    loop {
+        let entries = store.entries(next, 500).await.unwrap();
+        let Some(last) = entries.last() else { break };
+        next = last.idx + 1;
+        for entry in entries {
+            if let (Some(agent), Some(seq)) = (entry.leaf.agent, entry.leaf.seq) {
+                chains
+                    .entry(agent)
+                    .or_default()
+                    .push((seq, entry.leaf.pae, entry.idx));
+            }
+        }
+    }
+    for (agent, statements) in made {
+        let logged: Vec<Digest> = chains
+            .get(agent)
+            .unwrap()
+            .iter()
+            .map(|(_, pae, _)| *pae)
+            .collect();
+        assert_eq!(&logged, statements, "exactly once, in order");
+    }
+    for (agent, chain) in &chains {
+        let mut prev = Digest::ZERO;
+        for (i, (seq, pae, idx)) in chain.iter().enumerate() {
+            assert_eq!(*seq, i as u64 + 1, "agent {agent}: no number is missing");
+            let statement =
+                AgentStatement::parse(&store.payload(*idx).await.unwrap().unwrap()).unwrap();
+            assert_eq!(
+                statement.common().chain.prev,
+                prev,
+                "agent {agent}: each names the one before"
+            );
+            prev = *pae;
+        }
+    }
+    let real: Vec<_> = chains
+        .iter()
+        .filter(|(agent, _)| !made.contains_key(agent))
+        .collect();
+    assert_eq!(real.len(), 1);
+    let rounds = real[0].1.len() as u64;
+    assert!(
+        rounds >= at_least / 4,
+        "the real agent made rounds between its kills: {rounds}"
+    );
+}
+
+fn verify_log(url: &str, folder: &Path) {
+    let key = std::fs::read_to_string(folder.join("data/log.vkey")).unwrap();
+    let done = Command::new(program("assay-verify"))
+        .args([
+            "log",
+            &format!("{url}/log"),
+            "--key",
+            key.trim_end(),
+            "--ca",
+        ])
+        .arg(folder.join("data/keys/ca.pem"))
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
