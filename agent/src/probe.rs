@@ -17,8 +17,10 @@ mod group;
 mod installation;
 mod journal;
 mod kernel_package;
+mod key_files;
 mod log_files;
 mod login_defs;
+mod logins;
 mod logrotate;
 mod nss;
 mod observation;
@@ -184,6 +186,8 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<logrotate::Logrotate>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<pam::Pam>(),
+        Registered::of::<key_files::KeyFiles>(),
+        Registered::of::<logins::Logins>(),
         Registered::of::<passwd::Passwd>(),
         Registered::of::<release::DistributionRelease>(),
         Registered::of::<security_updates::SecurityUpdates>(),

@@ -1,6 +1,8 @@
 //! Every recorded host is judged by the default bundle and must conclude what it says; every check has a recorded host
 //! that passes and one that fails.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Where the system's log is kept, since when, and until when it was written to.
 
 mod config;
-mod header;
+pub(super) mod header;
 mod rotated;
 
 use evidence::time::Timestamp;

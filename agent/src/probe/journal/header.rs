@@ -6,17 +6,17 @@
 use evidence::time::Timestamp;
 
 /// As much of a file as holds what is read.
-pub(super) const HEADER_BYTES: usize = 200;
+pub(in crate::probe) const HEADER_BYTES: usize = 200;
 
 /// What a journal file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(in crate::probe) struct Header {
     /// First and last entry; `None` of a file without entries.
-    pub(super) span: Option<(Timestamp, Timestamp)>,
+    pub(in crate::probe) span: Option<(Timestamp, Timestamp)>,
 }
 
 /// Reads a header; `None` if these bytes begin no journal file.
-pub(super) fn parse(bytes: &[u8]) -> Option<Header> {
+pub(in crate::probe) fn parse(bytes: &[u8]) -> Option<Header> {
     if bytes.get(..8)? != b"LPKSHHRH" {
         return None;
     }
