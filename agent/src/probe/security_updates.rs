@@ -3,7 +3,7 @@
 mod publication;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use evidence::time::Timestamp;
 use schemars::JsonSchema;
@@ -34,7 +34,7 @@ pub struct SecurityUpdatesFacts {
     /// Packages for which a security archive has a newer version, by name and architecture. Holds and pins do not
     /// hide them.
     pending: Vec<Pending>,
-    /// Every index of every security archive was read to its end.
+    /// Every index of every security archive was read to its end, for all architectures of which packages are installed.
     complete: bool,
 }
 
@@ -123,15 +123,25 @@ impl Probe for SecurityUpdates {
     }
 }
 
-/// The indexes of the security archives that are on disk, and whether that is all of them.
+/// The indexes of the security archives that are on disk, and whether those are all for the architectures of which
+/// packages are installed.
 fn indexes<'a>(
     observation: &Observation<'_>,
     archives: &'a Archives,
 ) -> Result<(Vec<Index<'a>>, bool), Unobservable> {
+    let architectures: BTreeSet<&str> = archives
+        .packages
+        .iter()
+        .map(|package| package.architecture.as_str())
+        .filter(|name| *name != "all")
+        .collect();
     let mut indexes = Vec::new();
     let mut complete = true;
     for archive in archives.security() {
-        complete &= archive.missing(observation)?.is_empty();
+        let wanted = &archive.source.architectures;
+        complete &= architectures
+            .iter()
+            .all(|name| wanted.iter().any(|wanted| wanted == name));
         for (path, length) in archive.indexes() {
             let at = index_path(&archive.source, &path);
             if let Some(file) = ListFile::find(observation.host(), &at)? {
@@ -140,6 +150,10 @@ fn indexes<'a>(
                     file,
                     length,
                 });
+            } else {
+                complete &= !architectures
+                    .iter()
+                    .any(|name| path.ends_with(&format!("/binary-{name}/Packages")));
             }
         }
     }

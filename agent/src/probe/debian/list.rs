@@ -39,7 +39,8 @@ fn file_name(uri: &str) -> String {
         Some(location) => {
             let (host, path) = location.split_once('/').unwrap_or((location, ""));
             let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            format!("{host}/{path}")
+            // An IPv6 address loses its brackets.
+            format!("{}/{path}", host.replace(['[', ']'], ""))
         }
         None => rest.to_owned(),
     };

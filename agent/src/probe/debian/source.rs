@@ -327,4 +327,96 @@ mod tests {
         );
         assert!(read_stanzas("URIs: http://a\nSuites: b\nComponents: main\n", &amd64()).is_err());
     }
+
+    /// apt itself says which release files it would fetch, and under which names it would keep them.
+    #[test]
+    fn sources_and_file_names_are_those_of_apt() {
+        let apt = "/usr/bin/apt-get";
+        assert!(
+            std::path::Path::new(apt).exists(),
+            "this test compares with {apt}; run it on Debian or Ubuntu"
+        );
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path();
+        for directory in [
+            "etc/apt/sources.list.d",
+            "var/lib/apt/lists/partial",
+            "var/lib/dpkg",
+            "var/cache/apt/archives/partial",
+        ] {
+            std::fs::create_dir_all(path.join(directory)).unwrap();
+        }
+        let files = [
+            ("var/lib/dpkg/status", ""),
+            (
+                "first.conf",
+                &format!(
+                    "Dir \"{}\"; APT::Architecture \"amd64\"; APT::Architectures {{ \"amd64\"; }};",
+                    path.display()
+                ),
+            ),
+            (
+                "etc/apt/sources.list",
+                "deb http://a.example/debian/ bookworm main contrib # comment\n\n  deb\t[arch=amd64 signed-by=/k] https://u:p@b.example:8080/x~y_z s main\n#deb http://no.example/ s main\ndeb file:/srv/repo ./\ndeb http://flat.example/a//b//  /sub/\ndeb http://flat.example/a /\ndeb-src http://src.example s main\ndeb http://c.example/debian bullseye/updates main\ndeb http://d.example/$(ARCH) s main\n",
+            ),
+            (
+                "etc/apt/sources.list.d/one.sources",
+                "# x\nTypes: deb deb-src\nURIs: http://e.example/debian http://f.example/%7Ex\nSuites: s\n s-updates\nComponents: main\n\nTypes: deb\nEnabled: false\nURIs: http://g.example\nSuites: s\nComponents: main\n",
+            ),
+            (
+                "etc/apt/sources.list.d/two.list",
+                "deb http://[2001:db8::1]:80/debian s main\n",
+            ),
+            (
+                "etc/apt/sources.list.d/three.list.save",
+                "deb http://h.example s main\n",
+            ),
+            (
+                "etc/apt/sources.list.d/no-ending",
+                "deb http://i.example s main\n",
+            ),
+        ];
+        for (name, text) in files {
+            std::fs::write(path.join(name), text).unwrap();
+        }
+        let output = std::process::Command::new(apt)
+            .args(["--print-uris", "update"])
+            .env("APT_CONFIG", path.join("first.conf"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut theirs: Vec<String> = text
+            .lines()
+            .filter_map(|line| {
+                line.rsplit("' ")
+                    .next()?
+                    .split(' ')
+                    .next()
+                    .map(str::to_owned)
+            })
+            .filter(|name| name.ends_with("_InRelease") && !name.starts_with("src."))
+            .collect();
+        let host = crate::host::FileSystemHost::offline(path).unwrap();
+        let mut memory = crate::probe::VolatileMemory::default();
+        let now = evidence::time::Timestamp::from_unix_ms(0);
+        let mut observation = Observation::new(&host, &mut memory, "test", now);
+        let architectures = Architectures {
+            native: "amd64".into(),
+            all: vec!["amd64".into()],
+        };
+        let mut ours: Vec<String> = enabled(&mut observation, &architectures)
+            .unwrap()
+            .iter()
+            .map(|source| super::super::list::release_path(source, "InRelease"))
+            .map(|path| path.rsplit('/').next().unwrap().to_owned())
+            .collect();
+        ours.sort();
+        theirs.sort();
+        assert!(
+            theirs.len() > 8,
+            "{text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(ours, theirs);
+    }
 }
