@@ -27,10 +27,23 @@ impl<'g> Walk<'g> {
                     Obstacle::Driver,
                 );
             }
-            _ => self.follow_numbers(mount.device, way),
+            _ => {
+                self.follow_numbers(mount.device, way);
+                // XFS may keep its log and its real-time data on devices of their own.
+                for device in ["logdev", "rtdev"]
+                    .iter()
+                    .filter_map(|name| mount.option(name))
+                {
+                    match self.ground.devices.named(self.ground.host, device) {
+                        Some(path) => self.follow(&path, way),
+                        None => self.obstacle(way, device, Obstacle::Incomplete),
+                    }
+                }
+            }
         }
     }
 
+    /// A path may lie on a mount that another hides: the file's own device number must be that of the mount.
     pub(super) fn follow_file(&mut self, path: &str, way: &Way) {
         let holds = |mount: &&Mount| {
             let point = mount.point.trim_end_matches('/');
@@ -39,16 +52,25 @@ impl<'g> Walk<'g> {
         };
         // Of equally long ones the last lies on top.
         let mounts = self.ground.mounts;
-        match mounts
+        let mount = mounts
             .iter()
             .filter(holds)
-            .max_by_key(|mount| mount.point.len())
-        {
-            Some(mount) => {
+            .max_by_key(|mount| mount.point.len());
+        let stat = match self.ground.host.stat(path) {
+            Ok(stat) => stat,
+            Err(error) => return self.failed(way, &error),
+        };
+        match mount {
+            // btrfs and others without a device number give each part of theirs its own.
+            Some(mount) if mount.device.0 == 0 || mount.device == stat.device => {
                 self.push(format!("{path} on {}", mount.point));
                 self.follow_mount(mount, way);
             }
-            None => self.obstacle(way, path, Obstacle::Incomplete),
+            _ => self.obstacle(
+                way,
+                &format!("the mount that holds {path}"),
+                Obstacle::Incomplete,
+            ),
         }
     }
 

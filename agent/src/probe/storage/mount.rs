@@ -41,7 +41,7 @@ const MEMORY: [&str; 4] = ["tmpfs", "ramfs", "rootfs", "devtmpfs"];
 /// Types of read-only images.
 const IMAGES: [&str; 5] = ["squashfs", "iso9660", "erofs", "cramfs", "udf"];
 /// Types on devices that have no device number of their own.
-const DEVICES: [&str; 3] = ["btrfs", "zfs", "bcachefs"];
+const DEVICES: [&str; 5] = ["btrfs", "zfs", "bcachefs", "ubifs", "jffs2"];
 
 impl Mount {
     pub(super) fn is_network(&self) -> bool {
