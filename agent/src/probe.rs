@@ -33,6 +33,7 @@ mod shadow;
 mod sshd;
 mod stale_process;
 mod storage;
+mod sudo;
 mod syslog_line;
 mod system;
 mod time_sources;
@@ -197,6 +198,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<stale_process::StaleProcess>(),
         Registered::of::<clock::Clock>(),
         Registered::of::<storage::Storage>(),
+        Registered::of::<sudo::Sudo>(),
         Registered::of::<system::System>(),
         Registered::of::<time_sources::TimeSources>(),
     ];

@@ -36,6 +36,7 @@ pub(in crate::probe) use self::daemon::{Daemon, State};
 use self::evaluate::Settings;
 pub use self::load::SshdLoad;
 use self::package::Version;
+pub(in crate::probe) use self::package::package_version;
 pub(in crate::probe) use self::public_key::PublicKey;
 use super::{Observation, Probe, Unobservable};
 

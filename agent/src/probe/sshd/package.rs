@@ -85,6 +85,23 @@ pub(super) fn installed(
 }
 
 fn from_dpkg(observation: &mut Observation<'_>) -> Result<Option<Version>, Unobservable> {
+    package_version(observation, "openssh-server")?
+        .map(|version| {
+            version
+                .parse()
+                .map_err(|problem: String| Unobservable::unparsable(STATUS, problem))
+        })
+        .transpose()
+}
+
+/// The version of an installed package by dpkg's status; `None` if it is not installed or dpkg is not used.
+///
+/// # Errors
+/// [`Unobservable`] if the file cannot be read.
+pub(in crate::probe) fn package_version(
+    observation: &mut Observation<'_>,
+    package: &str,
+) -> Result<Option<String>, Unobservable> {
     // The file changes with every package and has no place among the digests of sources.
     let bytes = match observation.host().read(STATUS, MAX_STATUS_BYTES) {
         Ok(bytes) => bytes,
@@ -92,7 +109,7 @@ fn from_dpkg(observation: &mut Observation<'_>) -> Result<Option<Version>, Unobs
         Err(error) => return Err(error.into()),
     };
     observation.note(STATUS);
-    let Some(fields) = paragraph(&bytes, b"openssh-server") else {
+    let Some(fields) = paragraph(&bytes, package.as_bytes()) else {
         return Ok(None);
     };
     let field = |name: &str| {
@@ -101,13 +118,10 @@ fn from_dpkg(observation: &mut Observation<'_>) -> Result<Option<Version>, Unobs
             .find_map(|line| line.strip_prefix(name))
             .map(str::trim)
     };
-    match (field("Status:"), field("Version:")) {
-        (Some(status), Some(version)) if status.ends_with(" installed") => version
-            .parse()
-            .map(Some)
-            .map_err(|problem: String| Unobservable::unparsable(STATUS, problem)),
-        _ => Ok(None),
-    }
+    Ok(match (field("Status:"), field("Version:")) {
+        (Some(status), Some(version)) if status.ends_with(" installed") => Some(version.to_owned()),
+        _ => None,
+    })
 }
 
 /// The paragraph of a package in dpkg's status file.
