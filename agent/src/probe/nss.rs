@@ -114,3 +114,50 @@ fn read<T: Record>(
     };
     Ok(Some(Table::parse(&text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn getent(database: &str) -> String {
+        let output = Command::new("/usr/bin/getent")
+            .args(["-s", "files", database])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// This machine's own files, as the C library enumerates them.
+    #[test]
+    fn accounts_and_groups_are_those_that_getent_lists() {
+        let text = std::fs::read_to_string("/etc/passwd").unwrap();
+        let ours: Vec<String> = Table::<LocalAccount>::parse(&text)
+            .entries
+            .iter()
+            .map(|a| format!("{} {} {} {} {}", a.name, a.uid, a.gid, a.home, a.shell))
+            .collect();
+        let theirs: Vec<String> = getent("passwd")
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .map(|f| format!("{} {} {} {} {}", f[0], f[2], f[3], f[5], f[6]))
+            .collect();
+        assert!(!theirs.is_empty());
+        assert_eq!(ours, theirs);
+
+        let text = std::fs::read_to_string("/etc/group").unwrap();
+        let ours: Vec<String> = Table::<LocalGroup>::parse(&text)
+            .entries
+            .iter()
+            .map(|g| format!("{} {} {}", g.name, g.gid, g.members.join(",")))
+            .collect();
+        let theirs: Vec<String> = getent("group")
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .map(|f| format!("{} {} {}", f[0], f[2], f[3]))
+            .collect();
+        assert!(!theirs.is_empty());
+        assert_eq!(ours, theirs);
+    }
+}

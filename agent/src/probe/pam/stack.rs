@@ -67,6 +67,13 @@ impl Code {
     pub(super) const AUTHTOK_ERR: Code = Code(20);
     pub(super) const IGNORE: Code = Code(25);
 
+    /// The code of a name in controls.
+    #[cfg(test)]
+    pub(super) fn named(name: &str) -> Option<Code> {
+        let at = RETURNS.iter().position(|known| *known == name)?;
+        u8::try_from(at).ok().map(Code)
+    }
+
     /// Everything a module may return when it authenticates or changes a password. `new_authtok_reqd` is for accounts
     /// only, `incomplete` interrupts the walk.
     pub(super) fn all() -> impl Iterator<Item = Code> {

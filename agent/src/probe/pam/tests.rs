@@ -1,6 +1,7 @@
 //! Stacks as distributions and administrators write them, and what they really do.
 
-use super::stack::{Line, Stacks, resolve};
+use super::stack::{Code, Line, Stacks, resolve};
+use super::walk::ends;
 use super::{new_scheme, scenario};
 use crate::host::FileSystemHost;
 use crate::probe::{Observation, Unobservable, VolatileMemory};
@@ -243,4 +244,39 @@ fn the_last_option_names_the_scheme_of_new_passwords() {
     assert_eq!(scheme("", Some("sha512")), "sha512");
     assert_eq!(scheme("blowfish", None), "bcrypt");
     assert_eq!(scheme("", None), "des");
+}
+
+/// libpam's own answers: stacks of pam_debug, which returns what its argument says.
+#[test]
+fn stacks_end_as_libpam_ends_them() {
+    let vectors = include_str!("../../../../tests/fixtures/pam_stacks.txt");
+    let mut compared = 0;
+    for line in vectors.lines().filter(|line| !line.starts_with('#')) {
+        let parts: Vec<String> = line
+            .split('|')
+            .map(|part| part.replace(';', "\n"))
+            .collect();
+        let [expected, outer, inner, innermost] = parts.as_slice() else {
+            panic!("{line}");
+        };
+        let files = [
+            ("etc/pam.d/x", outer.as_str()),
+            ("etc/pam.d/zz-inner", inner),
+            ("etc/pam.d/zz-inner2", innermost),
+        ];
+        let auth = try_stacks(&files, "x").unwrap().auth;
+        let found = ends(&auth, |_, line, marks| {
+            vec![(Code::named(line.value("auth").unwrap()).unwrap(), marks)]
+        })
+        .unwrap();
+        assert_eq!(found.len(), 1, "{line}");
+        assert!(
+            found
+                .iter()
+                .all(|end| end.success == (expected == "success")),
+            "{line}"
+        );
+        compared += 1;
+    }
+    assert!(compared >= 100);
 }
