@@ -430,3 +430,6 @@ impl Chain {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
