@@ -18,7 +18,9 @@ mod installation;
 mod journal;
 mod kernel_package;
 mod key_files;
+mod log_delivery;
 mod log_files;
+mod log_forwarding;
 mod login_defs;
 mod logins;
 mod logrotate;
@@ -36,6 +38,7 @@ mod storage;
 mod sudo;
 mod syslog_line;
 mod system;
+mod systemd_config;
 mod time_sources;
 pub mod unit;
 
@@ -180,15 +183,18 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<auth_events::AuthEvents>(),
         Registered::of::<auto_update::AutoUpdate>(),
         Registered::of::<auto_update_run::AutoUpdateRun>(),
+        Registered::of::<clock::Clock>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),
         Registered::of::<kernel_package::KernelPackage>(),
+        Registered::of::<key_files::KeyFiles>(),
+        Registered::of::<log_delivery::LogDelivery>(),
         Registered::of::<log_files::LogFiles>(),
+        Registered::of::<log_forwarding::LogForwarding>(),
+        Registered::of::<logins::Logins>(),
         Registered::of::<logrotate::Logrotate>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<pam::Pam>(),
-        Registered::of::<key_files::KeyFiles>(),
-        Registered::of::<logins::Logins>(),
         Registered::of::<passwd::Passwd>(),
         Registered::of::<release::DistributionRelease>(),
         Registered::of::<security_updates::SecurityUpdates>(),
@@ -196,7 +202,6 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<sshd::Sshd>(),
         Registered::of::<sshd::SshdLoad>(),
         Registered::of::<stale_process::StaleProcess>(),
-        Registered::of::<clock::Clock>(),
         Registered::of::<storage::Storage>(),
         Registered::of::<sudo::Sudo>(),
         Registered::of::<system::System>(),

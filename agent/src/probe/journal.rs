@@ -1,6 +1,5 @@
 //! Where the system's log is kept, since when, and until when it was written to.
 
-mod config;
 pub(super) mod header;
 mod rotated;
 
@@ -10,7 +9,7 @@ use serde::Serialize;
 
 use self::rotated::SyslogFile;
 use super::unit::units;
-use super::{Observation, Probe, Unobservable, installation};
+use super::{Observation, Probe, Unobservable, installation, systemd_config};
 use crate::host::FileKind;
 
 /// The probe `journal`.
@@ -94,7 +93,7 @@ impl Probe for Journal {
     type Facts = JournalFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<JournalFacts, Unobservable> {
-        let assignments = config::assignments(observation)?;
+        let assignments = systemd_config::assignments(observation, "journald.conf", "Journal")?;
         let last_value = |name: &str| {
             let of_name = assignments.iter().rev().find(|(known, _)| known == name);
             of_name

@@ -1,12 +1,12 @@
-//! The effective configuration of journald, journald.conf(5).
+//! The effective configuration of a systemd service that has a file of its own, such as journald.conf(5).
 //!
-//! The main file is the first found in the directories, then every drop-in of `journald.conf.d`, whatever directory it
+//! The main file is the first found in the directories, then every drop-in of `<name>.d`, whatever directory it
 //! lies in, in the order of the names; of two with one name the directory that comes first counts, and a link to
-//! `/dev/null` takes a name out. The last assignment wins; a value that journald cannot use is ignored, as it does.
+//! `/dev/null` takes a name out. The last assignment wins; a value that the service cannot use is ignored, as it does.
 
 use std::collections::BTreeMap;
 
-use super::super::{Observation, Unobservable};
+use super::{Observation, Unobservable};
 use crate::host::FileKind;
 
 /// Directories in order of precedence.
@@ -17,20 +17,22 @@ const DIRECTORIES: [&str; 4] = [
     "/usr/lib/systemd",
 ];
 
-/// The assignments of the section `[Journal]`, in the order that journald reads them.
+/// The assignments of one section of the file `name`, in the order that the service reads them.
 pub(super) fn assignments(
     observation: &mut Observation<'_>,
+    name: &str,
+    section: &str,
 ) -> Result<Vec<(String, String)>, Unobservable> {
     let mut found = Vec::new();
     for directory in DIRECTORIES {
-        if let Some(text) = observation.text(&format!("{directory}/journald.conf"))? {
-            found.extend(section(&text));
+        if let Some(text) = observation.text(&format!("{directory}/{name}"))? {
+            found.extend(of_section(&text, section));
             break;
         }
     }
     let mut drop_ins: BTreeMap<String, String> = BTreeMap::new();
     for directory in DIRECTORIES {
-        let directory = format!("{directory}/journald.conf.d");
+        let directory = format!("{directory}/{name}.d");
         for entry in observation.list(&directory)?.unwrap_or_default() {
             if entry.name.ends_with(".conf") && entry.kind != FileKind::Directory {
                 let path = format!("{directory}/{}", entry.name);
@@ -44,14 +46,14 @@ pub(super) fn assignments(
             continue;
         }
         if let Some(text) = observation.text(path)? {
-            found.extend(section(&text));
+            found.extend(of_section(&text, section));
         }
     }
     Ok(found)
 }
 
-/// The assignments of `[Journal]`; a backslash at the end of a line joins it with the next one.
-fn section(text: &str) -> Vec<(String, String)> {
+/// The assignments of a section; a backslash at the end of a line joins it with the next one.
+fn of_section(text: &str, section: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut inside = false;
     let mut joined = String::new();
@@ -68,7 +70,10 @@ fn section(text: &str) -> Vec<(String, String)> {
         joined.push_str(line);
         let whole = std::mem::take(&mut joined);
         if whole.starts_with('[') {
-            inside = whole == "[Journal]";
+            inside = whole
+                .strip_prefix('[')
+                .and_then(|name| name.strip_suffix(']'))
+                == Some(section);
         } else if let (true, Some((name, value))) = (inside, whole.split_once('=')) {
             found.push((name.trim().to_owned(), value.trim().to_owned()));
         }
@@ -81,11 +86,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_section_of_the_journal_counts() {
+    fn only_the_section_asked_for_counts() {
         let text = "Storage=none\n[Journal]\n#Storage=volatile\n;Storage=volatile\nStorage = persistent \nSystemMax\\\nUse=1G\n[Upload]\nStorage=volatile\n";
-        let found = section(text);
+        let found = of_section(text, "Journal");
         assert_eq!(found[0], ("Storage".to_owned(), "persistent".to_owned()));
         assert_eq!(found.len(), 2);
-        assert!(section("\\\n\\\n\\").is_empty());
+        assert!(of_section("\\\n\\\n\\", "Journal").is_empty());
     }
 }

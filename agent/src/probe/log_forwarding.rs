@@ -1,0 +1,229 @@
+//! What sends this host's logs elsewhere, and how well the road is protected.
+
+mod filter;
+mod rsyslog;
+mod selector;
+mod syntax;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::unit::units;
+use super::{Observation, Probe, Unobservable, systemd_config};
+
+/// The probe `log_forwarding`.
+pub struct LogForwarding;
+
+/// Facts of log forwarding.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LogForwardingFacts {
+    /// Daemons whose configuration is read, as far as they are installed.
+    daemons: Vec<Daemon>,
+    /// Every destination on another host, in the order of the configuration.
+    forwarders: Vec<Forwarder>,
+    /// Filters by which messages are dropped that are not about authentication.
+    discards: Vec<String>,
+    /// Units of agents that ship logs by a configuration of their own, as far as they are installed.
+    agents: Vec<Agent>,
+    /// syslog-ng is installed and would run: its configuration is not read.
+    syslog_ng: bool,
+}
+
+/// A daemon that forwards.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Daemon {
+    /// Which.
+    name: Program,
+    /// Running now.
+    active: bool,
+    /// Starts at boot.
+    enabled: bool,
+}
+
+/// A destination on another host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+struct Forwarder {
+    /// What sends.
+    by: Program,
+    /// File and line.
+    at: String,
+    /// Name or address.
+    target: String,
+    /// Port, as written.
+    port: String,
+    /// How.
+    protocol: Protocol,
+    /// Encrypted by TLS.
+    encrypted: bool,
+    /// How the other side is checked, in lower case, as written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_mode: Option<String>,
+    /// The other side is named in the configuration, or must have the name that is connected to.
+    peer_named: bool,
+    /// Facilities of which all but debug messages are sent.
+    facilities: Vec<String>,
+    /// Sent only under a condition that is not understood.
+    conditional: bool,
+}
+
+/// A program whose configuration is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Program {
+    /// rsyslogd(8).
+    Rsyslog,
+    /// systemd-journal-upload(8).
+    JournalUpload,
+}
+
+/// How messages travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Protocol {
+    /// Syslog over UDP.
+    Udp,
+    /// Syslog over TCP, RFC 6587 and RFC 5425.
+    Tcp,
+    /// RELP.
+    Relp,
+    /// HTTP, journal export format.
+    Http,
+    /// An output of rsyslog whose protection is not known.
+    Other,
+}
+
+/// An agent that ships logs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Agent {
+    /// Its unit, without `.service`.
+    name: String,
+    /// Running now.
+    active: bool,
+    /// Starts at boot.
+    enabled: bool,
+}
+
+const RSYSLOG: &str = "rsyslog.service";
+const UPLOAD: &str = "systemd-journal-upload.service";
+const SYSLOG_NG: &str = "syslog-ng.service";
+const AGENTS: [&str; 18] = [
+    "alloy",
+    "amazon-cloudwatch-agent",
+    "auditbeat",
+    "azuremonitoragent",
+    "datadog-agent",
+    "elastic-agent",
+    "filebeat",
+    "fluent-bit",
+    "fluentd",
+    "google-cloud-ops-agent-fluent-bit",
+    "nxlog",
+    "otelcol",
+    "otelcol-contrib",
+    "promtail",
+    "SplunkForwarder",
+    "td-agent",
+    "vector",
+    "wazuh-agent",
+];
+
+impl Probe for LogForwarding {
+    const ID: &'static str = "log_forwarding";
+    type Facts = LogForwardingFacts;
+
+    fn observe(observation: &mut Observation<'_>) -> Result<LogForwardingFacts, Unobservable> {
+        let services: Vec<String> = AGENTS
+            .iter()
+            .map(|name| format!("{name}.service"))
+            .collect();
+        let mut names = vec![RSYSLOG, SYSLOG_NG, UPLOAD];
+        names.extend(services.iter().map(String::as_str));
+        let units = units(observation, &names)?;
+        let there = |name: &str| units.get(name).filter(|unit| unit.exists);
+        let daemon = |name: Program, unit: &str| {
+            there(unit).map(|unit| Daemon {
+                name,
+                active: unit.active,
+                enabled: unit.enabled && !unit.masked,
+            })
+        };
+        let daemons: Vec<Daemon> = [
+            daemon(Program::Rsyslog, RSYSLOG),
+            daemon(Program::JournalUpload, UPLOAD),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let has = |name: Program| {
+            daemons
+                .iter()
+                .any(|daemon| daemon.name == name && (daemon.active || daemon.enabled))
+        };
+        // A configuration that nothing runs forwards nothing, and one left behind may have any form.
+        let rsyslog = if has(Program::Rsyslog) {
+            rsyslog::read(observation)?.unwrap_or_default()
+        } else {
+            rsyslog::Found::default()
+        };
+        let mut forwarders = rsyslog.forwarders;
+        if has(Program::JournalUpload) {
+            forwarders.extend(journal_upload(observation)?);
+        }
+        Ok(LogForwardingFacts {
+            daemons,
+            forwarders,
+            discards: rsyslog.discards,
+            agents: AGENTS
+                .iter()
+                .zip(&services)
+                .filter_map(|(name, service)| Some((name, there(service)?)))
+                .map(|(name, unit)| Agent {
+                    name: (*name).to_owned(),
+                    active: unit.active,
+                    enabled: unit.enabled && !unit.masked,
+                })
+                .collect(),
+            syslog_ng: there(SYSLOG_NG).is_some_and(|unit| unit.active || unit.enabled),
+        })
+    }
+}
+
+/// journal-upload.conf(5): the whole journal over HTTP; certificates are checked unless trust is switched off.
+fn journal_upload(observation: &mut Observation<'_>) -> Result<Option<Forwarder>, Unobservable> {
+    const PORT: &str = "19532";
+    let assignments = systemd_config::assignments(observation, "journal-upload.conf", "Upload")?;
+    let value = |name: &str| {
+        let of_name = assignments.iter().rev().find(|(known, _)| known == name);
+        of_name
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    };
+    let Some(url) = value("URL") else {
+        return Ok(None);
+    };
+    // Without a scheme, https is meant.
+    let (encrypted, rest) = match url.strip_prefix("http://") {
+        Some(rest) => (false, rest),
+        None => (true, url.strip_prefix("https://").unwrap_or(url)),
+    };
+    let place = rest.split('/').next().unwrap_or_default();
+    let (target, port) = match place.rsplit_once(':') {
+        Some((target, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (target, port),
+        _ => (place, PORT),
+    };
+    let trusts_all = matches!(value("TrustedCertificateFile"), Some("all" | "-"));
+    let checked = encrypted && !trusts_all;
+    let everything = selector::Messages::ALL;
+    Ok(Some(Forwarder {
+        by: Program::JournalUpload,
+        at: "/etc/systemd/journal-upload.conf".to_owned(),
+        target: target.to_owned(),
+        port: port.to_owned(),
+        protocol: Protocol::Http,
+        encrypted,
+        auth_mode: checked.then(|| "x509/name".to_owned()),
+        peer_named: checked,
+        facilities: everything.facilities(),
+        conditional: false,
+    }))
+}
