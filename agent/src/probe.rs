@@ -32,6 +32,7 @@ mod passwd;
 mod release;
 mod security_updates;
 mod shadow;
+mod ssh_keys;
 mod sshd;
 mod stale_process;
 mod storage;
@@ -199,6 +200,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<release::DistributionRelease>(),
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),
+        Registered::of::<ssh_keys::SshKeys>(),
         Registered::of::<sshd::Sshd>(),
         Registered::of::<sshd::SshdLoad>(),
         Registered::of::<stale_process::StaleProcess>(),

@@ -14,6 +14,7 @@ mod daemon;
 #[cfg(test)]
 mod differential;
 mod evaluate;
+mod key_sources;
 mod keyword;
 mod load;
 mod package;
@@ -26,7 +27,7 @@ use evidence::outcome::Reason;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(in crate::probe) use self::accounts::Accounts;
+pub(in crate::probe) use self::accounts::{Account, Accounts};
 use self::cases::Case;
 use self::config::Configuration;
 pub use self::context::Context;
@@ -34,6 +35,7 @@ pub use self::cross_check::Reading;
 use self::daemon::CommandLine;
 pub(in crate::probe) use self::daemon::{Daemon, State};
 use self::evaluate::Settings;
+pub(in crate::probe) use self::key_sources::KeySources;
 pub use self::load::SshdLoad;
 use self::package::Version;
 pub(in crate::probe) use self::package::package_version;

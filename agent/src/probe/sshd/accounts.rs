@@ -77,6 +77,15 @@ impl Accounts {
         self.all.iter().find(|account| account.name == name)
     }
 
+    /// Whether nobody but that account is in the group.
+    pub(in crate::probe) fn is_private_group(&self, gid: u32, name: &str) -> bool {
+        let listed = self.groups.iter().filter(|(_, known, _)| *known == gid);
+        let mut members = listed.flat_map(|(_, _, members)| members);
+        self.get(name).is_some_and(|account| account.gid == gid)
+            && members.all(|member| member == name)
+            && self.all.iter().filter(|account| account.gid == gid).count() == 1
+    }
+
     /// The groups of an account: its own and those that list it; none if there is no such account.
     pub(in crate::probe) fn groups_of(&self, name: &str) -> Vec<String> {
         let Some(account) = self.get(name) else {
