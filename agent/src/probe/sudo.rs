@@ -1,5 +1,6 @@
 //! Who may become root on this host, with which commands, with or without a password, and whether it is logged.
 
+mod cursor;
 #[cfg(test)]
 mod differential;
 mod doas;
