@@ -1,5 +1,10 @@
 //! An agent in memory: it signs what it is told to, honest or not, at the speed of the processor.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "only tests stand on this; one that cannot go on has failed"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

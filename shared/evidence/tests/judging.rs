@@ -1,5 +1,7 @@
 //! Checks judge facts: the rules' order, the four outcomes, what is refused when a bundle is loaded.
 
+#![cfg(test)]
+
 use evidence::bundle::Bundle;
 use evidence::check::CheckFile;
 use evidence::evaluate::Evaluator;

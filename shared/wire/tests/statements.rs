@@ -1,5 +1,7 @@
 //! Agent statements: one reading, refused when they contradict themselves, signed as they stand.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 
 use crypto::{Digest, SeededRandom, SigningKey};

@@ -11,7 +11,7 @@ use crate::pages::ProblemPage;
 /// A request that got no answer.
 #[derive(Debug)]
 pub struct Failure {
-    problem: Problem,
+    problem: Box<Problem>,
     remedy: &'static str,
     for_programs: bool,
 }
@@ -29,7 +29,7 @@ impl Failure {
             .iter()
             .any(|prefix| path.starts_with(prefix));
         Failure {
-            problem: Problem::new(status, code, title, detail),
+            problem: Box::new(Problem::new(status, code, title, detail)),
             remedy,
             for_programs,
         }
@@ -130,7 +130,7 @@ impl IntoResponse for Failure {
         let status =
             StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if self.for_programs {
-            let body = evidence::json::canonical(&self.problem).unwrap_or_default();
+            let body = evidence::json::canonical(&*self.problem).unwrap_or_default();
             return (status, [(header::CONTENT_TYPE, PROBLEM_TYPE)], body).into_response();
         }
         let page = ProblemPage {
