@@ -4,19 +4,20 @@
 //! deviation as small as it is. What a recording does not hold does not exist on that host; a program it does not hold is
 //! not installed.
 
+mod recording;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use evidence::time::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
 };
+
+use recording::{FileRecord, Kernel, Node, Recording};
 
 /// A host that answers from memory.
 #[derive(Debug, Clone)]
@@ -34,99 +35,12 @@ pub struct RecordedHost {
     pub note: String,
 }
 
-#[derive(Debug, Clone)]
-struct Node {
-    stat: Stat,
-    content: Vec<u8>,
-    target: Option<String>,
-    xattrs: BTreeMap<String, Vec<u8>>,
-    denied: bool,
-}
-
 /// A recording that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("recording {path}: {problem}")]
 pub struct RecordingError {
     path: String,
     problem: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Recording {
-    base: Option<String>,
-    #[serde(default)]
-    note: String,
-    live: Option<bool>,
-    now: Option<Timestamp>,
-    #[serde(default)]
-    files: BTreeMap<String, FileRecord>,
-    #[serde(default)]
-    programs: BTreeMap<String, ProgramRecord>,
-    #[serde(default)]
-    kernel: Kernel,
-    #[serde(default)]
-    params: BTreeMap<String, BTreeMap<String, Value>>,
-    #[serde(default)]
-    expect: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileRecord {
-    text: Option<String>,
-    base64: Option<String>,
-    /// Pairs of old and new text, applied to the base's content; each old text must be there.
-    #[serde(default)]
-    replace: Vec<(String, String)>,
-    append: Option<String>,
-    /// Zero bytes before the content, as in the sparse files that are indexed by user id; at most 64 MiB.
-    #[serde(default)]
-    hole: u32,
-    /// A symbolic link to this target.
-    link: Option<String>,
-    /// `directory`, `block` or `other`.
-    kind: Option<FileKind>,
-    /// Octal, for example `"0640"`.
-    mode: Option<String>,
-    uid: Option<u32>,
-    gid: Option<u32>,
-    mtime: Option<Timestamp>,
-    ctime: Option<Timestamp>,
-    /// A size larger than the content: for files whose content does not matter, and devices that are zeros from there on.
-    size: Option<u64>,
-    device: Option<(u32, u32)>,
-    /// Extended attributes, base64.
-    #[serde(default)]
-    xattrs: BTreeMap<String, String>,
-    /// Not there, though the base has it.
-    #[serde(default)]
-    absent: bool,
-    /// There, but the agent may not read it.
-    #[serde(default)]
-    denied: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProgramRecord {
-    #[serde(default)]
-    exit: i32,
-    #[serde(default)]
-    stdout: String,
-    #[serde(default)]
-    stderr: String,
-    /// Not there, though the base has it.
-    #[serde(default)]
-    absent: bool,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kernel {
-    clock: Option<ClockState>,
-    audit: Option<AuditStatus>,
-    audit_rules: Option<Vec<String>>,
 }
 
 impl RecordedHost {
@@ -308,88 +222,6 @@ fn parts(path: &str) -> Vec<String> {
         .filter(|part| !part.is_empty() && *part != ".")
         .map(str::to_owned)
         .collect()
-}
-
-impl FileRecord {
-    fn node(self, base: Option<Node>, now: Timestamp) -> Result<Node, String> {
-        let mut content = match (self.text, self.base64) {
-            (Some(text), None) => text.into_bytes(),
-            (None, Some(text)) => STANDARD
-                .decode(text.split_whitespace().collect::<String>())
-                .map_err(|error| error.to_string())?,
-            (None, None) => base
-                .as_ref()
-                .map(|node| node.content.clone())
-                .unwrap_or_default(),
-            (Some(_), Some(_)) => return Err("text and base64 at once".to_owned()),
-        };
-        for (old, new) in &self.replace {
-            let text = String::from_utf8(content).map_err(|error| error.to_string())?;
-            if !text.contains(old) {
-                return Err(format!("the base does not contain {old:?}"));
-            }
-            content = text.replacen(old, new, 1).into_bytes();
-        }
-        content.extend_from_slice(self.append.unwrap_or_default().as_bytes());
-        if self.hole > 64 << 20 {
-            return Err("a hole of more than 64 MiB".to_owned());
-        }
-        if self.hole > 0 {
-            let mut sparse = vec![0; self.hole as usize];
-            sparse.append(&mut content);
-            content = sparse;
-        }
-        let old = base.as_ref().map(|node| node.stat);
-        let kind = match (&self.link, self.kind) {
-            (Some(_), _) => FileKind::Link,
-            (None, Some(kind)) => kind,
-            (None, None) => old.map_or(FileKind::Regular, |stat| stat.kind),
-        };
-        let mode = match self.mode {
-            Some(octal) => u32::from_str_radix(&octal, 8)
-                .map_err(|error| format!("mode {octal:?}: {error}"))?,
-            None => old.map_or(
-                if kind == FileKind::Directory {
-                    0o755
-                } else {
-                    0o644
-                },
-                |stat| stat.mode,
-            ),
-        };
-        // A file lies quietly for a day before the round unless the recording says otherwise.
-        let mtime = self
-            .mtime
-            .or(old.map(|stat| stat.mtime))
-            .unwrap_or_else(|| now.plus_ms(-86_400_000));
-        let stat = Stat {
-            kind,
-            mode,
-            uid: self.uid.or(old.map(|stat| stat.uid)).unwrap_or(0),
-            gid: self.gid.or(old.map(|stat| stat.gid)).unwrap_or(0),
-            size: self.size.unwrap_or(content.len() as u64),
-            mtime,
-            ctime: self.ctime.unwrap_or(mtime),
-            device: self
-                .device
-                .or(old.map(|stat| stat.device))
-                .unwrap_or((8, 1)),
-        };
-        let mut xattrs = base.map(|node| node.xattrs).unwrap_or_default();
-        for (name, value) in self.xattrs {
-            xattrs.insert(
-                name,
-                STANDARD.decode(value).map_err(|error| error.to_string())?,
-            );
-        }
-        Ok(Node {
-            stat,
-            content,
-            target: self.link,
-            xattrs,
-            denied: self.denied,
-        })
-    }
 }
 
 impl Host for RecordedHost {

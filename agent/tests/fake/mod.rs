@@ -2,6 +2,8 @@
 //!
 //! Its proofs are made by the definitions of RFC 6962, not by the code that verifies them.
 
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -19,7 +21,7 @@ use evidence::check::CheckFile;
 use evidence::id::GroupId;
 use evidence::time::Timestamp;
 use ledger::checkpoint::Checkpoint;
-use ledger::hash::{leaf_hash, node_hash};
+use ledger::hash::leaf_hash;
 use ledger::key::Skey;
 use ledger::tlog_proof::TlogProof;
 use wire::decision::{Actor, Decision, Enrolled, Next};
@@ -245,18 +247,18 @@ impl Log {
         let checkpoint = Checkpoint {
             origin: ORIGIN.parse().unwrap(),
             size: hashes.len() as u64,
-            root: root(&hashes),
+            root: tree::root(&hashes),
         };
         let index_in_memory = usize::try_from(index).unwrap();
         let proof = TlogProof {
             extra: Some(self.leaves[index_in_memory].clone()),
             index,
-            hashes: path(index_in_memory, &hashes),
+            hashes: tree::path(index_in_memory, &hashes),
             checkpoint: checkpoint.sign(&self.key).unwrap().to_bytes(),
         };
         let consistency = match usize::try_from(seen).unwrap() {
             0 => Vec::new(),
-            seen => subproof(seen, &hashes, true),
+            seen => tree::subproof(seen, &hashes, true),
         };
         Receipt {
             proof: String::from_utf8(proof.to_bytes()).unwrap(),
@@ -399,56 +401,6 @@ impl Log {
 
 fn group() -> GroupId {
     "test".parse().unwrap()
-}
-
-/// The largest power of two below `n`.
-fn split(n: usize) -> usize {
-    n.next_power_of_two() / 2
-}
-
-fn root(hashes: &[Digest]) -> Digest {
-    match hashes {
-        [] => ledger::hash::EMPTY_ROOT,
-        [one] => *one,
-        _ => {
-            let (left, right) = hashes.split_at(split(hashes.len()));
-            node_hash(&root(left), &root(right))
-        }
-    }
-}
-
-fn path(index: usize, hashes: &[Digest]) -> Vec<Digest> {
-    if hashes.len() <= 1 {
-        return Vec::new();
-    }
-    let k = split(hashes.len());
-    let (left, right) = hashes.split_at(k);
-    let (mut proof, sibling) = if index < k {
-        (path(index, left), root(right))
-    } else {
-        (path(index - k, right), root(left))
-    };
-    proof.push(sibling);
-    proof
-}
-
-fn subproof(m: usize, hashes: &[Digest], complete: bool) -> Vec<Digest> {
-    if m == hashes.len() {
-        return if complete {
-            Vec::new()
-        } else {
-            vec![root(hashes)]
-        };
-    }
-    let k = split(hashes.len());
-    let (left, right) = hashes.split_at(k);
-    let (mut proof, sibling) = if m <= k {
-        (subproof(m, left, complete), root(right))
-    } else {
-        (subproof(m - k, right, false), root(left))
-    };
-    proof.push(sibling);
-    proof
 }
 
 fn router(shared: Arc<Shared>) -> Router {
