@@ -10,6 +10,7 @@ pub mod folder;
 pub mod ingest;
 pub mod log_api;
 pub mod pages;
+pub mod queries;
 pub mod service;
 pub mod tls;
 pub mod web;

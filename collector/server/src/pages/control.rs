@@ -5,7 +5,8 @@ use askama::Template;
 use super::frame::Frame;
 use super::overview::PeriodChoice;
 use super::part::{
-    Class, Pair, Severity, Share, ShareStrip, Standing, Tally, Verdict, When, count, counted,
+    Class, HostTimeUnit, Pair, Severity, Share, ShareStrip, Standing, Tally, Verdict, When, count,
+    counted,
 };
 
 /// The page of one control.
@@ -51,9 +52,9 @@ pub struct ControlPage {
 /// The numbers that led to a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
-    /// Passing host-hours in passing and failing host-hours.
+    /// Passing host-time in passing and failing host-time, in milliseconds.
     pub operating: Share,
-    /// Unobserved host-hours in all host-hours.
+    /// Unobserved host-time in all host-time, in milliseconds.
     pub unobserved: Share,
     /// The rate to reach, in words: `98 %`.
     pub target: String,
@@ -171,20 +172,21 @@ impl ControlPage {
                 _ => vec!["No primary check of this control is in the bundle in force.".to_owned()],
             };
         };
+        let unit = HostTimeUnit::for_whole(basis.unobserved.whole);
         let mut clauses = vec![
             match basis.operating.whole {
                 0 => "Nothing was observed on any host in scope.".to_owned(),
                 _ => format!(
-                    "Operating rate {} ({} observed host-hours), target {}.",
+                    "Operating rate {} ({}, observed), target {}.",
                     basis.operating.percent(),
-                    basis.operating.ratio(),
+                    unit.ratio(basis.operating),
                     basis.target
                 ),
             },
             format!(
-                "Not observed {} ({} host-hours); more than 10 % would be too little evidence.",
+                "Not observed {} ({}); more than 10 % would be too little evidence.",
                 basis.unobserved.percent(),
-                basis.unobserved.ratio()
+                unit.ratio(basis.unobserved)
             ),
             format!(
                 "A primary check fails on {} of {} in scope now.",

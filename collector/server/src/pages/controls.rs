@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::part::{Class, Facet, Pager, Share, Verdict};
+use super::part::{Class, Facet, HostTimeUnit, Pager, Share, Verdict};
 
 /// The list of controls.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -32,9 +32,9 @@ pub struct ControlRow {
     pub class: Class,
     /// How it did over the period.
     pub verdict: Verdict,
-    /// Passing host-time in observed host-time; a whole of zero when nothing was observed.
+    /// Passing host-time in observed host-time, in milliseconds; a whole of zero when nothing was observed.
     pub operating: Share,
-    /// Unobserved host-time in all host-time.
+    /// Unobserved host-time in all host-time, in milliseconds.
     pub unobserved: Share,
     /// Hosts on which a primary check fails now.
     pub hosts_failing: u64,
@@ -42,6 +42,12 @@ pub struct ControlRow {
     pub primary_checks: u64,
     /// Address of its page.
     pub href: String,
+}
+
+impl ControlRow {
+    fn host_time(&self, share: &Share) -> String {
+        HostTimeUnit::for_whole(self.unobserved.whole).ratio(*share)
+    }
 }
 
 impl ControlsPage {

@@ -47,9 +47,9 @@ fn strip() -> ShareStrip {
                 Bucket {
                     from_ms: NOW - (30 - day) * DAY,
                     to_ms: NOW - (29 - day) * DAY,
-                    pass: 2_760 - fail - unobserved,
-                    fail,
-                    unobserved,
+                    pass: (2_760 - fail - unobserved) * HOUR as u64,
+                    fail: fail * HOUR as u64,
+                    unobserved: unobserved * HOUR as u64,
                 }
             })
             .collect(),
@@ -80,8 +80,8 @@ pub fn partial() -> ControlPage {
         period: "the last 30 days".to_owned(),
         periods: periods("/controls/A.8.5"),
         basis: Some(Basis {
-            operating: Share::new(78_912, 82_104),
-            unobserved: Share::new(1_096, 83_200),
+            operating: Share::new(78_912 * HOUR as u64, 82_104 * HOUR as u64),
+            unobserved: Share::new(1_096 * HOUR as u64, 83_200 * HOUR as u64),
             target: "98 %".to_owned(),
             hosts: 120,
             hosts_failing: 14,
@@ -258,7 +258,7 @@ fn the_verdict_comes_with_the_numbers_that_led_to_it() {
     assert_eq!(
         page.because(),
         [
-            "Operating rate 96.1 % (78,912 of 82,104 observed host-hours), target 98 %.",
+            "Operating rate 96.1 % (78,912 of 82,104 host-hours, observed), target 98 %.",
             "Not observed 1.3 % (1,096 of 83,200 host-hours); more than 10 % would be too little evidence.",
             "A primary check fails on 14 of 120 hosts in scope now.",
             "22 deviations, 3 of them for longer than their severity allows.",

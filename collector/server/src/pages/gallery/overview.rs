@@ -215,8 +215,8 @@ pub fn controls() -> ControlsPage {
                 title: (*title).to_owned(),
                 class: *class,
                 verdict: verdict(place, *class),
-                operating: Share::new(86_000 - failing * 990, 86_000),
-                unobserved: Share::new(1_640, 87_640),
+                operating: Share::new((86_000 - failing * 990) * HOUR as u64, 86_000 * HOUR as u64),
+                unobserved: Share::new(1_640 * HOUR as u64, 87_640 * HOUR as u64),
                 hosts_failing: failing,
                 primary_checks: match class {
                     Class::Manual => 0,

@@ -1,7 +1,7 @@
 use askama::Template;
 
 use super::strip::{Tick, ticks};
-use super::{Share, When, count, percent_of, span};
+use super::{HostTimeUnit, Share, When, count, percent_of, span};
 
 /// Columns reach a little under the next one, so that no seam looks like a gap.
 const OVERLAP: f64 = 1.03;
@@ -23,18 +23,18 @@ pub struct ShareStrip {
     pub buckets: Vec<Bucket>,
 }
 
-/// One step of a [`ShareStrip`]: host-time by how it went, all three in the same unit.
+/// One step of a [`ShareStrip`]: host-time by how it went, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// Its start, in milliseconds since the epoch.
     pub from_ms: i64,
     /// Its end, on the same scale.
     pub to_ms: i64,
-    /// Host-hours that passed.
+    /// Host-time that passed.
     pub pass: u64,
-    /// Host-hours that failed.
+    /// Host-time that failed.
     pub fail: u64,
-    /// Host-hours that were not observed.
+    /// Host-time that was not observed.
     pub unobserved: u64,
 }
 
@@ -69,9 +69,9 @@ impl ShareStrip {
             return "no host was in scope in this period".to_owned();
         }
         format!(
-            "operated {} of the observed host-time ({} host-hours); {} not observed",
+            "operated {} of the observed host-time ({}); {} not observed",
             Share::new(pass, pass + fail).percent(),
-            Share::new(pass, pass + fail).ratio(),
+            self.unit().ratio(Share::new(pass, pass + fail)),
             Share::new(unobserved, pass + fail + unobserved).percent(),
         )
     }
@@ -97,21 +97,27 @@ impl ShareStrip {
             .collect()
     }
 
+    /// The unit that its numbers are told in.
+    fn unit(&self) -> HostTimeUnit {
+        HostTimeUnit::for_whole(self.buckets.iter().map(Bucket::whole).sum())
+    }
+
     fn ticks(&self) -> Vec<Tick> {
         ticks(self.from_ms, self.to_ms)
     }
 
     /// Rows of the table behind the drawing, newest first.
     fn rows(&self) -> Vec<(String, String, String, String, String)> {
+        let unit = self.unit();
         self.buckets
             .iter()
             .rev()
             .map(|bucket| {
                 (
                     When::at(bucket.from_ms, self.to_ms).absolute(),
-                    count(bucket.pass),
-                    count(bucket.fail),
-                    count(bucket.unobserved),
+                    count(unit.count(bucket.pass)),
+                    count(unit.count(bucket.fail)),
+                    count(unit.count(bucket.unobserved)),
                     Share::new(bucket.pass, bucket.pass + bucket.fail).percent(),
                 )
             })
@@ -160,9 +166,9 @@ mod tests {
         let month = strip(vec![Bucket {
             from_ms: 0,
             to_ms: 720 * 3_600_000,
-            pass: 7_128,
-            fail: 36,
-            unobserved: 36,
+            pass: 7_128 * 3_600_000,
+            fail: 36 * 3_600_000,
+            unobserved: 36 * 3_600_000,
         }]);
         assert_eq!(
             month.words(),
