@@ -14,6 +14,7 @@ use crate::auth::throttle::Throttle;
 use crate::ingest::admit::Keyring;
 use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{Accepted, Command, Published};
+use crate::queries::Library;
 
 /// Bytes of bodies that may be held at once, in units of 1 KB: 256 MB whatever strangers send.
 pub const BODY_BUDGET_KB: usize = 256 * 1024;
@@ -46,6 +47,8 @@ pub struct App {
     pub sign_ins: Semaphore,
     /// How often sign-in may be tried.
     pub throttle: Throttle,
+    /// The controls, and the bundles that answers were read with.
+    pub library: Library,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     nonces: Mutex<HashMap<Digest, Timestamp>>,
@@ -67,6 +70,7 @@ impl App {
         log_key: Vkey,
         policy_key: VerifyingKey,
         clock: Arc<dyn Clock>,
+        library: Library,
         metrics: PrometheusHandle,
         random: Box<dyn Random>,
     ) -> App {
@@ -81,6 +85,7 @@ impl App {
             bodies: Semaphore::new(BODY_BUDGET_KB),
             sign_ins: Semaphore::new(SIGN_INS_AT_ONCE),
             throttle: Throttle::default(),
+            library,
             metrics,
             nonces: Mutex::default(),
             random: Mutex::new(random),

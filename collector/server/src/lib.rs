@@ -1,6 +1,7 @@
 //! The collector: admits rounds, keeps the ledger, judges controls and answers people and programs.
 
 pub mod agent_api;
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod command;

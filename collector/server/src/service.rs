@@ -15,7 +15,6 @@ use evidence::time::Clock;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store::{Store, StoreError};
 use tokio::task::JoinHandle;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -28,9 +27,11 @@ use crate::config::Config;
 use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{self, ActivateCommand, Command, SigningKeys, StartError};
+use crate::queries::Library;
 use crate::tls::{self, TlsError};
 use crate::web::failure::Failure;
-use crate::{agent_api, log_api, web};
+use crate::web::request;
+use crate::{agent_api, api, log_api, web};
 
 /// Longest a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -59,6 +60,9 @@ pub enum ServiceError {
     /// The baseline bundle.
     #[error("the built-in checks cannot be used")]
     Baseline(#[from] BundleError),
+    /// The built-in controls.
+    #[error("the built-in controls cannot be used")]
+    Catalogue(#[from] catalogue::CatalogueError),
     /// The baseline could not be put in force.
     #[error("the built-in checks could not be put in force")]
     Activate(#[from] Refusal),
@@ -116,6 +120,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Service, Se
         log_key(&keys),
         policy_key,
         clock.clone(),
+        Library::new()?,
         recorder(),
         Box::new(random),
     ));
@@ -173,10 +178,11 @@ impl Service {
 
 /// Every route of the collector.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(agent_api::router())
         .merge(log_api::router())
         .merge(web::router())
+        .merge(api::router())
         .fallback(async |uri: axum::http::Uri| Failure::not_found(uri.path()))
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard))
         .layer(CompressionLayer::new())
@@ -184,9 +190,8 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(TimeoutLayer::with_status_code(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_TIMEOUT,
-        ))
-        .layer(CatchPanicLayer::new())
-        .with_state(app)
+        ));
+    request::observed(routes, app.clone()).with_state(app)
 }
 
 fn log_key(keys: &SigningKeys) -> ledger::key::Vkey {

@@ -1,7 +1,11 @@
-//! What people and their programs see: pages and `/api/v1`.
+//! What people see and fetch: pages, assets, exported rounds.
 
+pub mod asking;
 pub mod assets;
+pub mod controls;
 pub mod failure;
+pub mod request;
+pub mod round;
 
 use std::sync::Arc;
 
@@ -10,9 +14,11 @@ use axum::Router;
 use crate::app::App;
 use crate::auth::sign_in;
 
-/// Every route of pages and API.
+/// Every route of the pages.
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .merge(assets::router())
         .merge(sign_in::router())
+        .merge(controls::router())
+        .merge(round::router())
 }

@@ -13,8 +13,23 @@ use crate::app::App;
 use crate::pages::{self, route};
 use crate::web::failure::Failure;
 
-/// Lets a request through if the table says so.
-pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// Lets a request through if the table says so. Whatever the answer is, it is hardened.
+pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let access = request
+        .extensions()
+        .get::<MatchedPath>()
+        .and_then(|matched| permission::access(request.method(), matched.as_str()));
+    let mut response = judge(&app, request, next).await;
+    // What anyone may read can be cached; what depends on who asks, or that it was refused, cannot.
+    let anyones = access == Some(Access::Public) && response.status().is_success();
+    harden(
+        response.headers_mut(),
+        !anyones && access != Some(Access::Agent),
+    );
+    response
+}
+
+async fn judge(app: &App, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let Some(matched) = request
         .extensions()
@@ -37,7 +52,7 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
         return Failure::cross_site(&path).into_response();
     }
     if let Access::Person(permission) = access {
-        match session::person(&app, request.headers()).await {
+        match session::person(app, request.headers()).await {
             Ok(Some(person)) if person.role.may(permission) => {
                 request.extensions_mut().insert(person);
             }
@@ -46,9 +61,7 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
             Err(error) => return Failure::store(&path, error).into_response(),
         }
     }
-    let mut response = next.run(request).await;
-    harden(response.headers_mut(), matches!(access, Access::Person(_)));
-    response
+    next.run(request).await
 }
 
 fn is_unsafe(method: &Method) -> bool {

@@ -6,7 +6,10 @@ use axum::response::{Html, IntoResponse, Response};
 use store::StoreError;
 use wire::problem::{PROBLEM_TYPE, Problem};
 
+use super::request;
+use crate::export::ExportError;
 use crate::pages::ProblemPage;
+use crate::queries::QueryError;
 
 /// A request that got no answer.
 #[derive(Debug)]
@@ -100,6 +103,19 @@ impl Failure {
         )
     }
 
+    /// A body of another media type than the one expected.
+    #[must_use]
+    pub fn media_type(path: &str, expected: &str) -> Failure {
+        Failure::new(
+            path,
+            415,
+            "media_type",
+            "This body has another form",
+            &format!("Expected a body of media type {expected}."),
+            "Send it in that form.",
+        )
+    }
+
     /// The database failed. What it said goes to the log, not to the person.
     #[must_use]
     pub fn store(path: &str, error: StoreError) -> Failure {
@@ -109,6 +125,69 @@ impl Failure {
             "the database did not answer a request"
         );
         Failure::internal(path)
+    }
+
+    /// A question has no answer.
+    #[must_use]
+    pub fn query(path: &str, error: &QueryError) -> Failure {
+        if let QueryError::NotFound { .. } = error {
+            return Failure::missing(path, &sentence(&error.to_string()));
+        }
+        tracing::error!(
+            path,
+            error = error as &dyn std::error::Error,
+            "a question could not be answered"
+        );
+        Failure::internal(path)
+    }
+
+    /// A round cannot be exported.
+    #[must_use]
+    pub fn export(path: &str, error: ExportError) -> Failure {
+        match error {
+            ExportError::NotARound(_) => Failure::missing(path, &sentence(&error.to_string())),
+            ExportError::Store(error) => Failure::store(path, error),
+            ExportError::Body { .. } => Failure::new(
+                path,
+                410,
+                "erased",
+                "This round is not complete any more",
+                &sentence(&error.to_string()),
+                "Its entry and its proof stay in the ledger.",
+            ),
+            ExportError::Proofs(_) | ExportError::Envelope { .. } => {
+                tracing::error!(
+                    path,
+                    error = &error as &dyn std::error::Error,
+                    "a round could not be exported"
+                );
+                Failure::internal(path)
+            }
+        }
+    }
+
+    fn missing(path: &str, detail: &str) -> Failure {
+        Failure::new(
+            path,
+            404,
+            "not_found",
+            "This does not exist",
+            detail,
+            "Go back, or search.",
+        )
+    }
+
+    /// A decision that the ledger does not take.
+    #[must_use]
+    pub fn conflict(path: &str, detail: &str) -> Failure {
+        Failure::new(
+            path,
+            409,
+            "conflict",
+            "This was decided already",
+            &sentence(detail),
+            "Look at the present state and decide again.",
+        )
     }
 
     /// Something is wrong with the collector itself.
@@ -133,19 +212,31 @@ impl IntoResponse for Failure {
             let body = evidence::json::canonical(&*self.problem).unwrap_or_default();
             return (status, [(header::CONTENT_TYPE, PROBLEM_TYPE)], body).into_response();
         }
+        let problem = *self.problem;
         let page = ProblemPage {
-            status: self.problem.status,
-            code: self.problem.code,
-            title: self.problem.title,
-            detail: self.problem.detail,
+            status: problem.status,
+            code: problem.code,
+            title: problem.title,
+            detail: problem.detail,
             remedy: self.remedy.to_owned(),
-            request: String::new(),
+            request: request::id(),
         };
         match page.render() {
             Ok(html) => (status, Html(html)).into_response(),
             Err(_) => status.into_response(),
         }
     }
+}
+
+/// An error's text as a sentence for people.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase());
+    let mut sentence: String = first.into_iter().flatten().chain(letters).collect();
+    if !sentence.ends_with('.') {
+        sentence.push('.');
+    }
+    sentence
 }
 
 /// A rendered page.

@@ -1,0 +1,69 @@
+//! The pages about controls: overview, list, one control.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::get;
+use serde::Deserialize;
+
+use super::asking::{Asked, Days, Part, Reader};
+use super::failure::{Failure, page};
+use crate::app::App;
+use crate::pages::{ControlPage, ControlsPage, OverviewPage};
+use crate::queries::controls::ControlFilter;
+use crate::queries::{control, controls, overview};
+
+/// The routes.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(overview_page))
+        .route("/controls", get(controls_page))
+        .route("/controls/{number}", get(control_page))
+}
+
+#[derive(Deserialize)]
+struct ControlsQuery {
+    days: Option<u32>,
+    #[serde(default)]
+    theme: String,
+    #[serde(default)]
+    class: String,
+    #[serde(default)]
+    verdict: String,
+}
+
+async fn overview_page(reader: Reader, Asked(days): Asked<Days>) -> Result<Response, Failure> {
+    let (store, library) = (reader.store(), reader.library());
+    let answer = overview::overview(store, library, days.number(), reader.now()).await;
+    let answer = answer.map_err(|error| reader.failed(error))?;
+    page(&OverviewPage::from((reader.viewer(""), answer)))
+}
+
+async fn controls_page(
+    reader: Reader,
+    Asked(query): Asked<ControlsQuery>,
+) -> Result<Response, Failure> {
+    let given = |word: String| Some(word).filter(|word| !word.is_empty());
+    let filter = ControlFilter {
+        theme: given(query.theme),
+        class: given(query.class),
+        verdict: given(query.verdict),
+    };
+    let days = query.days.unwrap_or(crate::queries::Period::DEFAULT_DAYS);
+    let (store, library) = (reader.store(), reader.library());
+    let answer = controls::controls(store, library, days, reader.now()).await;
+    let answer = answer.map_err(|error| reader.failed(error))?;
+    page(&ControlsPage::from((reader.viewer(""), answer, filter)))
+}
+
+async fn control_page(
+    reader: Reader,
+    Part(number): Part<String>,
+    Asked(days): Asked<Days>,
+) -> Result<Response, Failure> {
+    let (store, library) = (reader.store(), reader.library());
+    let answer = control::control(store, library, &number, days.number(), reader.now()).await;
+    let answer = answer.map_err(|error| reader.failed(error))?;
+    page(&ControlPage::from((reader.viewer(""), answer)))
+}
