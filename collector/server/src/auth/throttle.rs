@@ -58,7 +58,8 @@ impl Throttle {
             .reduce(f64::min)
             .filter(|left| *left < 1.0)
         {
-            return Err((((1.0 - least) * REFILL_MS) / 1000.0).ceil() as u64);
+            let missing_ms = ((1.0 - least) * REFILL_MS).round() as u64;
+            return Err(missing_ms.div_ceil(1000));
         }
         for (key, bucket) in keys.iter().zip(present) {
             buckets.insert(
