@@ -4,5 +4,6 @@
 
 mod bad_input;
 mod chain;
+mod live_log;
 mod rebuild;
 mod start;

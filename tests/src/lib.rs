@@ -4,6 +4,8 @@
 //! the test fail with a message that says so.
 
 pub mod machine;
+pub mod oracle;
+pub mod process;
 pub mod simulated;
 pub mod world;
 
