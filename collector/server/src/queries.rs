@@ -5,11 +5,15 @@
 //! pages, numbers and verdicts to `assess`; here they meet.
 
 pub mod answer;
+pub mod check;
 pub mod control;
 pub mod controls;
+pub mod entry;
 mod fleet;
+pub mod ledger;
 pub mod library;
 pub mod overview;
+pub mod search;
 mod words;
 
 pub use answer::{AsOf, Period, Portion, Viewer};

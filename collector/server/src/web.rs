@@ -4,8 +4,10 @@ pub mod asking;
 pub mod assets;
 pub mod controls;
 pub mod failure;
+pub mod ledger;
 pub mod request;
 pub mod round;
+pub mod search;
 
 use std::sync::Arc;
 
@@ -20,5 +22,7 @@ pub fn router() -> Router<Arc<App>> {
         .merge(assets::router())
         .merge(sign_in::router())
         .merge(controls::router())
+        .merge(ledger::router())
         .merge(round::router())
+        .merge(search::router())
 }

@@ -8,12 +8,15 @@ use utoipa_axum::routes;
 
 use super::problem::Refusals;
 use crate::app::App;
+use crate::queries::check::CheckAnswer;
 use crate::queries::control::ControlAnswer;
 use crate::queries::controls::Controls;
+use crate::queries::ledger::LedgerAnswer;
 use crate::queries::overview::Overview;
-use crate::queries::{control, controls, overview};
-use crate::web::asking::{Asked, Days, Part, Reader};
+use crate::queries::{check, control, controls, overview};
+use crate::web::asking::{Asked, Days, PageNumber, Part, Reader};
 use crate::web::failure::Failure;
+use crate::web::ledger::{self, EntriesQuery};
 
 type Answer<T> = Result<Json<T>, Failure>;
 
@@ -23,6 +26,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(get_overview))
         .routes(routes!(get_controls))
         .routes(routes!(get_control))
+        .routes(routes!(get_check))
+        .routes(routes!(get_ledger))
 }
 
 /// How the hosts stand against Annex A, and what changed.
@@ -55,4 +60,25 @@ async fn get_control(
     let (store, library) = (reader.store(), reader.library());
     let answer = control::control(store, library, &number, days.number(), reader.now()).await;
     answer.map(Json).map_err(|error| reader.failed(error))
+}
+
+/// One check: what it reads and decides, and how it stands on the hosts.
+#[utoipa::path(get, path = "/api/v1/checks/{check}", tag = "Controls",
+    params(("check" = String, Path, description = "Its id", example = "sshd.root"), PageNumber),
+    responses((status = 200, body = CheckAnswer), Refusals))]
+async fn get_check(
+    reader: Reader,
+    Part(id): Part<String>,
+    Asked(number): Asked<PageNumber>,
+) -> Answer<CheckAnswer> {
+    let (store, library) = (reader.store(), reader.library());
+    let answer = check::check(store, library, &id, number.number(), reader.now()).await;
+    answer.map(Json).map_err(|error| reader.failed(error))
+}
+
+/// The log: its signed head, who has seen it, and its entries, newest first.
+#[utoipa::path(get, path = "/api/v1/ledger", tag = "Ledger", params(EntriesQuery),
+    responses((status = 200, body = LedgerAnswer), Refusals))]
+async fn get_ledger(reader: Reader, Asked(query): Asked<EntriesQuery>) -> Answer<LedgerAnswer> {
+    ledger::answer(&reader, &query).await.map(Json)
 }

@@ -111,6 +111,12 @@ impl Fleet {
             .and_then(|assigned| assigned.bundle.info.bundle.checks.get(check))
     }
 
+    /// The longest time between two judgements of a check that any group is to judge, in milliseconds.
+    pub(crate) fn longest_gap_ms(&self, check: &CheckId) -> Option<i64> {
+        let gap = |assigned: &Assigned| assigned.bundle.cadence(check).map(|(_, ms)| ms);
+        self.groups.values().filter_map(gap).max()
+    }
+
     /// The bundle that a host judged by last, or is to judge by if it never did.
     pub(crate) fn bundle_of(&self, host: &RegisteredHost) -> Option<&Arc<Known>> {
         let last = host

@@ -41,6 +41,23 @@ pub struct Days {
     days: Option<u32>,
 }
 
+/// Which page of a list is asked for.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageNumber {
+    /// The page, from 1.
+    #[param(minimum = 1)]
+    page: Option<u32>,
+}
+
+impl PageNumber {
+    /// The number of the page.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.page.unwrap_or(1)
+    }
+}
+
 impl Days {
     /// The number of days.
     #[must_use]

@@ -1,4 +1,4 @@
-//! The pages about controls: overview, list, one control.
+//! The pages about controls: overview, list, one control, one of its checks.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::asking::{Asked, Days, Part, Reader};
+use super::asking::{Asked, Days, PageNumber, Part, Reader};
 use super::failure::{Failure, page};
 use crate::app::App;
-use crate::pages::{ControlPage, ControlsPage, OverviewPage};
+use crate::pages::{CheckPage, ControlPage, ControlsPage, OverviewPage};
 use crate::queries::controls::ControlFilter;
-use crate::queries::{control, controls, overview};
+use crate::queries::{check, control, controls, overview};
 
 /// The routes.
 pub fn router() -> Router<Arc<App>> {
@@ -20,6 +20,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/", get(overview_page))
         .route("/controls", get(controls_page))
         .route("/controls/{number}", get(control_page))
+        .route("/checks/{check}", get(check_page))
 }
 
 #[derive(Deserialize)]
@@ -66,4 +67,15 @@ async fn control_page(
     let answer = control::control(store, library, &number, days.number(), reader.now()).await;
     let answer = answer.map_err(|error| reader.failed(error))?;
     page(&ControlPage::from((reader.viewer(""), answer)))
+}
+
+async fn check_page(
+    reader: Reader,
+    Part(id): Part<String>,
+    Asked(number): Asked<PageNumber>,
+) -> Result<Response, Failure> {
+    let (store, library) = (reader.store(), reader.library());
+    let answer = check::check(store, library, &id, number.number(), reader.now()).await;
+    let answer = answer.map_err(|error| reader.failed(error))?;
+    page(&CheckPage::from((reader.viewer(""), answer)))
 }
