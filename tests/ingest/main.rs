@@ -5,5 +5,6 @@
 mod bad_input;
 mod chain;
 mod live_log;
+mod hostile;
 mod rebuild;
 mod start;

@@ -244,6 +244,22 @@ impl Store {
             .transpose()
     }
 
+    /// How many agents may still enrol with a token: 0 if it is unknown, used up, expired or revoked.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn uses_left(&self, id: &str, now: Timestamp) -> Result<usize, StoreError> {
+        let left: Option<i64> = sqlx::query_scalar(
+            "SELECT uses FROM enrolment_token WHERE id = $1 AND revoked IS NULL AND expires > $2",
+        )
+        .bind(id)
+        .bind(now.unix_ms())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(StoreError::sql("count the uses of a token"))?;
+        Ok(left.and_then(|left| left.try_into().ok()).unwrap_or(0))
+    }
+
     /// All enrolment tokens, newest first.
     ///
     /// # Errors

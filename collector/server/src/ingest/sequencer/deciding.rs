@@ -47,6 +47,7 @@ impl Sequencer {
             None if command.enrolled.agent == key => (1, Next::FIRST),
             None => return Err(Refusal::UnknownAgent),
         };
+        self.check_token(&command.token, draft).await?;
         self.provide_bundle(&command.enrolled.grp, &command.by, draft)?;
         let enrolled = Enrolled {
             epoch,
@@ -71,6 +72,21 @@ impl Sequencer {
         draft.batch.hints.push((agent, command.hints));
         draft.batch.spent_tokens.push(command.token);
         self.placed(draft, idx, 0, &agent)
+    }
+
+    /// Only here are uses counted: whoever asks at the same time as others stands in line.
+    async fn check_token(&self, token: &str, draft: &Draft) -> Result<(), Refusal> {
+        let left = self
+            .store
+            .uses_left(token, self.clock.now())
+            .await
+            .map_err(Refusal::Store)?;
+        let spent = draft.batch.spent_tokens.iter();
+        if spent.filter(|spent| *spent == token).count() < left {
+            Ok(())
+        } else {
+            Err(Refusal::Token)
+        }
     }
 
     /// The first host of a group brings the newest bundle in force for it.
