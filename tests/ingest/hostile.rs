@@ -1,7 +1,22 @@
 //! What hostile or unlucky senders, disks and clocks try against the collector.
 
+use std::time::Duration;
+
 use acceptance::simulated::SimulatedAgent;
 use acceptance::world::World;
+use evidence::outcome::Reason;
+use evidence::time::{Clock as _, SystemClock, Timestamp};
+
+fn now() -> Timestamp {
+    SystemClock::new().now()
+}
+
+async fn agent(world: &World, seed: u64) -> SimulatedAgent {
+    let token = world.token("web", 1).await;
+    SimulatedAgent::enrol(&world.url(), &world.client(), &token, seed, None)
+        .await
+        .unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_for_one_lets_one_in_however_many_come_at_once() {
@@ -28,4 +43,52 @@ async fn a_token_for_one_lets_one_in_however_many_come_at_once() {
     let store = &world.service().app.store;
     assert_eq!(store.standings().await.unwrap().len(), 2);
     assert_eq!(store.enrolment_tokens().await.unwrap()[0].uses, 0);
+}
+
+/// Keeps the checkpoint from being written; the folder's owner is root, whom no mode stops.
+fn block(world: &World) -> std::path::PathBuf {
+    let temporary = world.data().join("checkpoint.tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    temporary
+}
+
+#[tokio::test]
+async fn a_statement_whose_checkpoint_could_not_be_kept_gets_its_receipt_later() {
+    let world = World::start().await;
+    let mut agent = agent(&world, 1).await;
+    agent.deliver(now(), Reason::Timeout).await;
+    let before = world.service().app.published.checkpoint().to_bytes();
+    let blocked = block(&world);
+    let next = agent.signed_round(now(), Reason::Timeout);
+    for _ in 0..2 {
+        assert_eq!(agent.send(&next).await.unwrap_err().code, "stopped");
+        assert_eq!(
+            world.service().app.published.checkpoint().to_bytes(),
+            before,
+            "what is not kept outside is not shown to anyone"
+        );
+    }
+    std::fs::remove_dir(blocked).unwrap();
+    let receipt = agent.send(&next).await.unwrap();
+    agent.accept(&next, &receipt);
+    agent.deliver(now(), Reason::Timeout).await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_could_not_be_kept_is_tried_again_although_nobody_sends() {
+    let world = World::start().await;
+    let mut agent = agent(&world, 1).await;
+    let blocked = block(&world);
+    let next = agent.signed_round(now(), Reason::Timeout);
+    assert_eq!(agent.send(&next).await.unwrap_err().code, "stopped");
+    std::fs::remove_dir(blocked).unwrap();
+    let app = &world.service().app;
+    let size = app.store.head().await.unwrap().size;
+    for _ in 0..300 {
+        if app.published.checkpoint().checkpoint().size == size {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the newest entries stay unsigned until somebody sends");
 }

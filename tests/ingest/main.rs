@@ -4,7 +4,7 @@
 
 mod bad_input;
 mod chain;
-mod live_log;
 mod hostile;
+mod live_log;
 mod rebuild;
 mod start;

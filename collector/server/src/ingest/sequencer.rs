@@ -4,10 +4,11 @@
 //! committed together, (3) the checkpoint is signed and kept outside the database, (4) everyone is answered. A failure
 //! before (2) ends undoes the batch in memory; after it the entries stand, and an agent that was not answered sends its
 //! statement again and gets the receipt of the entry that is there. Storage that is full or read-only stops signing; the
-//! agents keep their spools.
+//! agents keep their spools, and signing goes on by itself when the storage can be written again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crypto::{Digest, Random, SigningKey};
 use evidence::time::{Clock, Timestamp};
@@ -42,6 +43,9 @@ pub use start::{StartError, Started, start};
 pub const MAX_BATCH: usize = 256;
 /// Most items that wait for the sequencer; beyond it senders are told to come back.
 pub const MAX_WAITING: usize = 2048;
+
+/// How often a checkpoint that could not be kept is tried again when nobody sends anything.
+const SIGN_AGAIN: Duration = Duration::from_secs(2);
 
 /// The keys that the collector signs with.
 pub struct SigningKeys {
@@ -206,8 +210,13 @@ impl Sequencer {
     /// Runs until every sender is gone, then returns the state.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut waiting = Vec::with_capacity(MAX_BATCH);
-        while commands.recv_many(&mut waiting, MAX_BATCH).await > 0 {
-            self.batch(std::mem::take(&mut waiting)).await;
+        loop {
+            let received = commands.recv_many(&mut waiting, MAX_BATCH);
+            match tokio::time::timeout(SIGN_AGAIN, received).await {
+                Ok(0) => break,
+                Ok(_) => self.batch(std::mem::take(&mut waiting)).await,
+                Err(_) => self.publish(),
+            }
         }
         tracing::info!(
             size = self.edge.size(),
@@ -230,6 +239,7 @@ impl Sequencer {
         match committed {
             Ok(()) => {
                 self.edge = edge;
+                self.publish();
                 self.answer(items).await;
             }
             Err(refusal) => {
@@ -248,7 +258,7 @@ impl Sequencer {
         metrics::gauge!("assay_ledger_size").set(self.edge.size() as f64);
     }
 
-    /// Commits the draft, keeps the new checkpoint outside the database, and publishes it.
+    /// Commits the draft.
     async fn commit(
         &mut self,
         before: u64,
@@ -283,17 +293,19 @@ impl Sequencer {
         }
         self.lasts.extend(draft.lasts.drain());
         metrics::counter!("assay_entries_total").increment(draft.leaves.len() as u64);
-        self.sign(head);
         Ok(())
     }
 
-    /// Signs the head. If it cannot be kept outside the database, nothing is published: the entries stand, but nobody is
-    /// told so until the file can be written again.
-    fn sign(&mut self, head: Head) {
+    /// Signs what is committed, unless it is signed already. If the checkpoint cannot be kept outside the database, nothing
+    /// is published: the entries stand, but nobody is told so until the file can be written again.
+    fn publish(&mut self) {
+        if self.published.checkpoint().checkpoint().size == self.edge.size() {
+            return;
+        }
         let checkpoint = Checkpoint {
             origin: self.keys.log.name().clone(),
-            size: head.size,
-            root: head.root,
+            size: self.edge.size(),
+            root: Frontier::root(&self.edge.frontier()),
         };
         let signed = match checkpoint.sign(&self.keys.log) {
             Ok(signed) => signed,

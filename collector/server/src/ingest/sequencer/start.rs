@@ -173,6 +173,7 @@ impl Sequencer {
         draft.batch.tiles = edge.append(&draft.leaves);
         self.commit(0, &edge, &mut draft).await?;
         self.edge = edge;
+        self.publish();
         Ok(())
     }
 }
