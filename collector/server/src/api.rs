@@ -76,7 +76,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::document;
-    use crate::auth::permission::ROUTES;
+    use crate::auth::permission::{Access, ROUTES};
 
     fn checked_in() -> PathBuf {
         let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
@@ -98,8 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_described_is_in_the_table() {
+    fn every_route_of_the_api_is_described() {
         let described = serde_json::to_value(document()).unwrap();
+        for route in ROUTES
+            .iter()
+            .filter(|route| route.path.starts_with("/api/") && route.path != "/api/v1/openapi.json")
+        {
+            let method = route.method.as_str().to_lowercase();
+            let operation = &described["paths"][route.path][&method];
+            assert!(operation.is_object(), "{} {}", route.method, route.path);
+            assert!(matches!(route.access, Access::Person(_)), "{}", route.path);
+            let refused = &operation["responses"]["4XX"]["content"]["application/problem+json"];
+            assert!(refused.is_object(), "{method} {}", route.path);
+        }
         let paths = described["paths"].as_object().unwrap();
         for path in paths.keys() {
             let known = ROUTES.iter().any(|route| route.path == path);

@@ -10,10 +10,14 @@ pub mod control;
 pub mod controls;
 pub mod entry;
 mod fleet;
+pub mod host;
+pub mod hosts;
 pub mod ledger;
 pub mod library;
+pub mod outcome;
 pub mod overview;
 pub mod search;
+pub mod stretch;
 mod words;
 
 pub use answer::{AsOf, Period, Portion, Viewer};

@@ -4,6 +4,7 @@ pub mod asking;
 pub mod assets;
 pub mod controls;
 pub mod failure;
+pub mod hosts;
 pub mod ledger;
 pub mod request;
 pub mod round;
@@ -22,6 +23,7 @@ pub fn router() -> Router<Arc<App>> {
         .merge(assets::router())
         .merge(sign_in::router())
         .merge(controls::router())
+        .merge(hosts::router())
         .merge(ledger::router())
         .merge(round::router())
         .merge(search::router())

@@ -11,11 +11,15 @@ use crate::app::App;
 use crate::queries::check::CheckAnswer;
 use crate::queries::control::ControlAnswer;
 use crate::queries::controls::Controls;
+use crate::queries::host::HostAnswer;
+use crate::queries::hosts::Hosts;
 use crate::queries::ledger::LedgerAnswer;
+use crate::queries::outcome::OutcomeAnswer;
 use crate::queries::overview::Overview;
-use crate::queries::{check, control, controls, overview};
-use crate::web::asking::{Asked, Days, PageNumber, Part, Reader};
+use crate::queries::{check, control, controls, host, overview};
+use crate::web::asking::{After, Asked, Days, Part, Reader};
 use crate::web::failure::Failure;
+use crate::web::hosts::{self, HostsQuery};
 use crate::web::ledger::{self, EntriesQuery};
 
 type Answer<T> = Result<Json<T>, Failure>;
@@ -27,6 +31,9 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(get_controls))
         .routes(routes!(get_control))
         .routes(routes!(get_check))
+        .routes(routes!(get_hosts))
+        .routes(routes!(get_host))
+        .routes(routes!(get_outcome))
         .routes(routes!(get_ledger))
 }
 
@@ -64,15 +71,15 @@ async fn get_control(
 
 /// One check: what it reads and decides, and how it stands on the hosts.
 #[utoipa::path(get, path = "/api/v1/checks/{check}", tag = "Controls",
-    params(("check" = String, Path, description = "Its id", example = "sshd.root"), PageNumber),
+    params(("check" = String, Path, description = "Its id", example = "sshd.root"), After),
     responses((status = 200, body = CheckAnswer), Refusals))]
 async fn get_check(
     reader: Reader,
     Part(id): Part<String>,
-    Asked(number): Asked<PageNumber>,
+    Asked(after): Asked<After>,
 ) -> Answer<CheckAnswer> {
     let (store, library) = (reader.store(), reader.library());
-    let answer = check::check(store, library, &id, number.number(), reader.now()).await;
+    let answer = check::check(store, library, &id, after.number(), reader.now()).await;
     answer.map(Json).map_err(|error| reader.failed(error))
 }
 
@@ -81,4 +88,36 @@ async fn get_check(
     responses((status = 200, body = LedgerAnswer), Refusals))]
 async fn get_ledger(reader: Reader, Asked(query): Asked<EntriesQuery>) -> Answer<LedgerAnswer> {
     ledger::answer(&reader, &query).await.map(Json)
+}
+
+/// The hosts under a filter: who reports, how lately, and what fails on them.
+#[utoipa::path(get, path = "/api/v1/hosts", tag = "Hosts", params(HostsQuery),
+    responses((status = 200, body = Hosts), Refusals))]
+async fn get_hosts(reader: Reader, Asked(query): Asked<HostsQuery>) -> Answer<Hosts> {
+    hosts::list(&reader, &query.filter(), query.after())
+        .await
+        .map(Json)
+}
+
+/// One host: who it is, whether its chain of rounds is whole, and every outcome on it.
+#[utoipa::path(get, path = "/api/v1/hosts/{key}", tag = "Hosts",
+    params(("key" = String, Path, description = "The host's id: 64 hexadecimal digits")),
+    responses((status = 200, body = HostAnswer), Refusals))]
+async fn get_host(reader: Reader, Part(key): Part<String>) -> Answer<HostAnswer> {
+    let (store, library) = (reader.store(), reader.library());
+    let answer = host::host(store, library, &key, reader.now()).await;
+    answer.map(Json).map_err(|error| reader.failed(error))
+}
+
+/// One check on one host: expected beside observed, the facts and where they were read, and the proof.
+#[utoipa::path(get, path = "/api/v1/hosts/{key}/outcomes/{check}", tag = "Hosts",
+    params(
+        ("key" = String, Path, description = "The host's id: 64 hexadecimal digits"),
+        ("check" = String, Path, description = "The check's id", example = "sshd.root")),
+    responses((status = 200, body = OutcomeAnswer), Refusals))]
+async fn get_outcome(
+    reader: Reader,
+    Part((key, check)): Part<(String, String)>,
+) -> Answer<OutcomeAnswer> {
+    hosts::one_outcome(&reader, &key, &check).await.map(Json)
 }

@@ -1,13 +1,12 @@
 //! What does one check read and decide, and how does it stand over the fleet?
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use ::store::Store;
 use assess::current::Standing;
-use evidence::check::{Check, Role};
-use evidence::id::{CheckId, GroupId, ProbeId};
-use evidence::outcome::{Reason, Severity};
+use evidence::check::{Check, plain};
+use evidence::id::{CheckId, ProbeId};
+use evidence::outcome::{Judgement, Reason, Severity};
 use evidence::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -15,20 +14,22 @@ use utoipa::ToSchema;
 
 use super::answer::{AsOf, Paper, Viewer};
 use super::control::StandingCounts;
-use super::fleet::{self, Current, Fleet};
+use super::fleet::{self, Fleet};
+use super::outcome::page::control_links;
+use super::outcome::{LinkedControl, controls};
+use super::words::reason_code;
 use super::{Library, QueryError};
 use crate::pages::check::CheckRow;
 use crate::pages::frame::Section;
-use crate::pages::outcome::ControlLink;
 use crate::pages::part::{Observed, Pager, Pair, Prose, counted, span};
 use crate::pages::{CheckPage, route};
 
-/// Hosts on one page.
-const ROWS: usize = 100;
+/// Hosts of one page of the list.
+pub const PAGE: u64 = 50;
 /// Characters of an observed value in a list.
-const OBSERVED_CHARS: usize = 120;
+const OBSERVED_CHARS: usize = 160;
 
-/// One check and how it stands on the hosts that are to judge it.
+/// One check over the fleet.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CheckAnswer {
     /// The state it was computed from.
@@ -38,71 +39,51 @@ pub struct CheckAnswer {
     pub id: CheckId,
     /// Its title.
     pub title: String,
-    /// The group it is shown in.
-    pub topic: String,
     /// How much a failure weighs.
     #[schema(value_type = String)]
     pub severity: Severity,
     /// The probes it reads.
     #[schema(value_type = Vec<String>)]
     pub probes: Vec<ProbeId>,
-    /// When it runs: a cron line in UTC.
+    /// How often it is judged: a cron line in UTC.
     pub cadence: String,
-    /// The longest time between two runs, in milliseconds.
-    pub longest_gap_ms: Option<i64>,
-    /// Policy, in the bundle in force.
-    #[schema(value_type = BTreeMap<String, Object>)]
+    /// The longest time between two judgements that the line allows, in milliseconds.
+    pub cadence_ms: i64,
+    /// Its parameters in the newest bundle that holds it.
+    #[schema(value_type = Object)]
     pub parameters: BTreeMap<String, Value>,
-    /// Its rules, in order; the last holds if no other does.
-    pub rules: Vec<RuleText>,
-    /// What is expected.
-    pub expected: String,
-    /// Which sources it reads.
+    /// Its rules, in order.
+    pub rules: Vec<RuleAnswer>,
+    /// What it reads.
     pub reads: String,
-    /// How it decides, in words.
+    /// How it decides.
     pub decides: String,
     /// What a pass shows.
     pub shows: String,
     /// What a pass does not show.
     pub does_not_show: String,
-    /// How to mend a failure.
-    pub remediation: String,
     /// What an auditor asks for beside it.
     pub ask: String,
-    /// The controls that it carries or supports.
+    /// How to mend a failure.
+    pub remediation: String,
+    /// The controls it carries or supports.
     pub controls: Vec<LinkedControl>,
     /// Hosts by how it stands on them.
-    pub hosts: StandingCounts,
-    /// The hosts, failing ones first: one page of them.
-    pub on: Vec<CheckOnHost>,
-    /// Which page that is, from 1.
-    pub page: u32,
-    /// How many pages there are.
-    pub pages: u32,
+    pub counts: StandingCounts,
+    /// How many hosts come before the listed ones.
+    pub offset: u64,
+    /// The hosts, failing ones first.
+    pub hosts: Vec<CheckOnHost>,
 }
 
-/// One rule of a check.
+/// One rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct RuleText {
-    /// A CEL expression over facts, parameters and time; none for the rule that holds otherwise.
-    pub condition: Option<String>,
-    /// The outcome if it is true.
-    pub outcome: String,
-    /// Why.
-    #[schema(value_type = Option<String>)]
-    pub reason: Option<Reason>,
-}
-
-/// A control that a check carries or supports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct LinkedControl {
-    /// Its number in ISO/IEC 27001:2022.
-    pub id: String,
-    /// Its title.
-    pub title: String,
-    /// Whether the check carries it.
-    #[schema(value_type = String)]
-    pub role: Role,
+pub struct RuleAnswer {
+    /// The expression; `else` for what holds if no rule decides.
+    pub condition: String,
+    /// The outcome and its reason if it is true.
+    #[schema(value_type = Object)]
+    pub then: Judgement,
 }
 
 /// How the check stands on one host.
@@ -113,137 +94,95 @@ pub struct CheckOnHost {
     /// Its name.
     pub name: String,
     /// Its group.
-    #[schema(value_type = String)]
-    pub group: GroupId,
+    pub group: String,
     /// How it stands.
     #[schema(value_type = String)]
     pub standing: Standing,
-    /// Why.
+    /// Why the latest outcome is what it is; none for a pass, and if there is none.
     #[schema(value_type = Option<String>)]
     pub reason: Option<Reason>,
-    /// What was observed; none if the facts are not held.
-    #[schema(value_type = Option<Object>)]
+    /// What was observed; none if nothing was, or the facts were erased.
     pub observed: Option<Value>,
-    /// Since when; none if nothing was ever received.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub since: Option<Timestamp>,
+    /// Since when it stands so.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
 }
 
-/// What is the check of this id, and how does it stand on the hosts of this page?
+/// How does this check stand, on hosts from `offset` on?
 ///
 /// # Errors
-/// [`QueryError::NotFound`] if no bundle in force has such a check; otherwise what the database says.
+/// [`QueryError::NotFound`] if no bundle in force holds such a check; otherwise what the database says.
 pub async fn check(
     store: &Store,
     library: &Library,
     id: &str,
-    page: u32,
+    offset: u64,
     now: Timestamp,
 ) -> Result<CheckAnswer, QueryError> {
     let missing = || QueryError::not_found("check", id);
-    let check: CheckId = id.parse().map_err(|_| missing())?;
+    let id: CheckId = id.parse().map_err(|_| missing())?;
     let fleet = Fleet::load(store, library, None, now).await?;
-    let definition = fleet.definition(&check).ok_or_else(missing)?;
-    let open = store.open_intervals(Some(&check)).await?;
+    let check = fleet.definition(&id).ok_or_else(missing)?;
+    let open = store.open_intervals(Some(&id)).await?;
     let mut standings = fleet.standings(&open);
-    standings.retain(|current| *current.check == check);
-    let mut hosts = StandingCounts::default();
+    standings.retain(|current| *current.check == id);
+    let mut counts = StandingCounts::default();
     standings
         .iter()
-        .for_each(|current| hosts.add(current.standing));
-    standings.sort_by_key(|current| {
-        let since = current.interval.map(|interval| interval.from);
-        (current.standing, Reverse(since), fleet::name(current.host))
-    });
-    let pages = u32::try_from(standings.len().div_ceil(ROWS)).unwrap_or(u32::MAX);
-    let page = page.clamp(1, pages.max(1));
-    let skipped = (page as usize - 1) * ROWS;
-    let mut on = Vec::new();
-    for current in standings.iter().skip(skipped).take(ROWS) {
-        on.push(row(store, &fleet, &check, current).await?);
+        .for_each(|current| counts.add(current.standing));
+    standings.sort_by_cached_key(|current| (current.standing, fleet::name(current.host)));
+    let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+    let mut hosts = Vec::new();
+    for current in standings.iter().skip(skipped).take(PAGE as usize) {
+        let mut observed = match current.interval {
+            Some(_) => fleet.observed(store, current.host, &[&id]).await?,
+            None => BTreeMap::new(),
+        };
+        hosts.push(CheckOnHost {
+            host: current.host.agent.to_hex(),
+            name: fleet::name(current.host),
+            group: current.host.group.to_string(),
+            standing: current.standing,
+            reason: current
+                .interval
+                .and_then(|interval| interval.judgement.reason),
+            observed: observed.remove(&id),
+            since: fleet.since(current),
+        });
     }
     Ok(CheckAnswer {
-        title: definition.title.clone(),
-        topic: definition.topic.clone(),
-        severity: definition.severity,
-        probes: definition.probes.clone(),
-        cadence: definition.cadence.clone(),
-        longest_gap_ms: fleet.longest_gap_ms(&check),
-        parameters: definition.params.clone(),
-        rules: rules(definition),
-        expected: definition.expected_text(),
-        reads: definition.reads.clone(),
-        decides: definition.decides.clone(),
-        shows: definition.shows.clone(),
-        does_not_show: definition.does_not_show.clone(),
-        remediation: definition.remediation.clone(),
-        ask: definition.ask.clone(),
-        controls: linked(library, definition),
+        title: check.title.clone(),
+        severity: check.severity,
+        probes: check.probes.clone(),
+        cadence: check.cadence.clone(),
+        cadence_ms: fleet.cadence_ms(&id),
+        parameters: check.params.clone(),
+        rules: rules(check),
+        reads: check.reads.clone(),
+        decides: check.decides.clone(),
+        shows: check.shows.clone(),
+        does_not_show: check.does_not_show.clone(),
+        ask: check.ask.clone(),
+        remediation: check.remediation.clone(),
+        controls: controls(library, check),
+        counts,
+        offset,
         hosts,
-        on,
-        page,
-        pages,
-        id: check,
-        as_of: fleet.as_of,
+        id,
+        as_of: fleet.as_of.clone(),
     })
 }
 
-async fn row(
-    store: &Store,
-    fleet: &Fleet,
-    check: &CheckId,
-    current: &Current<'_>,
-) -> Result<CheckOnHost, QueryError> {
-    let mut observed = fleet.observed(store, current.host, &[check]).await?;
-    Ok(CheckOnHost {
-        host: current.host.agent.to_hex(),
-        name: fleet::name(current.host),
-        group: current.host.group.clone(),
-        standing: current.standing,
-        reason: current.interval.and_then(|found| found.judgement.reason),
-        observed: current.interval.and_then(|_| observed.remove(check)),
-        since: current.interval.map(|interval| interval.from),
-    })
-}
-
-fn rules(definition: &Check) -> Vec<RuleText> {
-    let otherwise = RuleText {
-        condition: None,
-        outcome: definition.otherwise.then.as_str().to_owned(),
-        reason: definition.otherwise.reason,
+fn rules(check: &Check) -> Vec<RuleAnswer> {
+    let otherwise = RuleAnswer {
+        condition: "else".to_owned(),
+        then: check.otherwise.judgement(),
     };
-    let rules = definition.rules.iter().map(|rule| RuleText {
-        condition: Some(rule.condition.clone()),
-        outcome: rule.then.as_str().to_owned(),
-        reason: rule.reason,
+    let rules = check.rules.iter().map(|rule| RuleAnswer {
+        condition: rule.condition.clone(),
+        then: rule.judgement(),
     });
     rules.chain([otherwise]).collect()
-}
-
-/// The controls of a check that the catalogue has.
-pub(super) fn linked(library: &Library, definition: &Check) -> Vec<LinkedControl> {
-    let links = definition.control_links().into_iter();
-    links
-        .filter_map(|(id, role)| {
-            let control = library.catalogue.control(&id)?;
-            Some(LinkedControl {
-                id: control.number().to_owned(),
-                title: control.title.clone(),
-                role,
-            })
-        })
-        .collect()
-}
-
-impl From<&LinkedControl> for ControlLink {
-    fn from(control: &LinkedControl) -> ControlLink {
-        ControlLink {
-            id: control.id.clone(),
-            title: control.title.clone(),
-            primary: control.role == Role::Primary,
-            href: route::control(&control.id),
-        }
-    }
 }
 
 impl From<(Viewer, CheckAnswer)> for CheckPage {
@@ -252,87 +191,86 @@ impl From<(Viewer, CheckAnswer)> for CheckPage {
         let paper = Paper {
             scope: format!("{}, {}", answer.id, counted(pager.total, "host")),
             period: None,
-            parameters: "of the newest bundle in force".to_owned(),
+            parameters: answer.cadence.clone(),
             rows: pager.words(),
+        };
+        let conclusion = |then: Judgement| match then.reason {
+            None => then.outcome.to_string(),
+            Some(reason) => format!("{}, {reason}", then.outcome),
         };
         CheckPage {
             frame: answer
                 .as_of
                 .frame(viewer, &answer.title, Section::Controls, paper),
+            id: answer.id.to_string(),
             severity: answer.severity.into(),
             probes: answer.probes.iter().map(ToString::to_string).collect(),
-            cadence: match answer.longest_gap_ms {
-                Some(ms) => format!("{} UTC, at most {} apart", answer.cadence, span(ms)),
-                None => format!("{} UTC", answer.cadence),
-            },
+            cadence: format!(
+                "at least every {} ({}, UTC)",
+                span(answer.cadence_ms),
+                answer.cadence
+            ),
             parameters: answer
                 .parameters
                 .iter()
-                .map(|(name, value)| Pair::new(name, value.to_string()))
+                .map(|(name, value)| Pair::new(name, plain(value)))
                 .collect(),
-            rules: answer.rules.iter().map(rule_row).collect(),
+            rules: answer
+                .rules
+                .iter()
+                .map(|rule| Pair::new(&rule.condition, conclusion(rule.then)))
+                .collect(),
             reads: Prose::of(&answer.reads),
             decides: Prose::of(&answer.decides),
             shows: Prose::of(&answer.shows),
             does_not_show: Prose::of(&answer.does_not_show),
             ask: Prose::of(&answer.ask),
             fix: Prose::of(&answer.remediation),
-            controls: answer.controls.iter().map(ControlLink::from).collect(),
-            hosts: answer.hosts.into(),
-            rows: answer
-                .on
-                .iter()
-                .map(|host| host_row(&answer, host))
-                .collect(),
+            controls: control_links(&answer.controls),
+            hosts: answer.counts.into(),
+            rows: answer.hosts.iter().map(|host| row(&answer, host)).collect(),
             pager,
-            id: answer.id.to_string(),
             title: answer.title,
         }
     }
 }
 
 fn pager(answer: &CheckAnswer) -> Pager {
-    let counts = answer.hosts;
-    let path = route::check(answer.id.as_str());
-    let at = |page: u32| route::with_query(&path, &[("page", &page.to_string())]);
+    let total = answer.counts.total();
+    let shown = answer.hosts.len() as u64;
+    let end = answer.offset + shown;
+    let href = |offset: u64| {
+        let after = match offset {
+            0 => String::new(),
+            some => some.to_string(),
+        };
+        route::with_query(&route::check(answer.id.as_str()), &[("after", &after)])
+    };
     Pager {
-        shown: answer.on.len() as u64,
-        total: counts.pass
-            + counts.fail
-            + counts.error
-            + counts.missing
-            + counts.stale
-            + counts.not_applicable,
+        shown,
+        total,
         noun: "host".to_owned(),
-        previous: (answer.page > 1).then(|| at(answer.page - 1)),
-        next: (answer.page < answer.pages).then(|| at(answer.page + 1)),
+        previous: (answer.offset > 0).then(|| href(answer.offset.saturating_sub(PAGE))),
+        next: (end < total).then(|| href(end)),
         export: None,
     }
 }
 
-fn rule_row(rule: &RuleText) -> Pair {
-    let condition = rule.condition.as_deref().unwrap_or("otherwise");
-    let outcome = rule.outcome.replace('_', " ");
-    Pair::new(
-        condition,
-        match rule.reason {
-            Some(reason) => format!("then {outcome}, with reason {}", reason.as_str()),
-            None => format!("then {outcome}"),
-        },
-    )
-}
-
-fn host_row(answer: &CheckAnswer, host: &CheckOnHost) -> CheckRow {
+fn row(answer: &CheckAnswer, host: &CheckOnHost) -> CheckRow {
     CheckRow {
         host: host.name.clone(),
-        group: host.group.to_string(),
+        group: host.group.clone(),
         standing: host.standing.into(),
-        reason: host.reason.unwrap_or(Reason::Ok).as_str().to_owned(),
+        reason: match host.standing {
+            Standing::Missing => String::new(),
+            _ => reason_code(host.reason).to_owned(),
+        },
         observed: match &host.observed {
             Some(value) => Observed::line(value, OBSERVED_CHARS),
-            None => "nothing held".to_owned(),
+            None if host.standing == Standing::Missing => "nothing received".to_owned(),
+            None => "facts not held".to_owned(),
         },
-        since: answer.as_of.when(host.since.unwrap_or(answer.as_of.at)),
+        since: answer.as_of.when(host.since),
         href: route::outcome(&host.host, answer.id.as_str()),
     }
 }

@@ -197,6 +197,12 @@ pub struct ControlDeviation {
 }
 
 impl StandingCounts {
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.pass + self.fail + self.error + self.missing + self.stale + self.not_applicable
+    }
+
     /// Counts one more.
     pub fn add(&mut self, standing: Standing) {
         match standing {

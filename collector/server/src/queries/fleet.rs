@@ -1,6 +1,6 @@
 //! The hosts with what each is to judge: the ground of every question about the fleet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ::store::reading::{Judgings, RegisteredHost, StoredInterval};
@@ -111,12 +111,6 @@ impl Fleet {
             .and_then(|assigned| assigned.bundle.info.bundle.checks.get(check))
     }
 
-    /// The longest time between two judgements of a check that any group is to judge, in milliseconds.
-    pub(crate) fn longest_gap_ms(&self, check: &CheckId) -> Option<i64> {
-        let gap = |assigned: &Assigned| assigned.bundle.cadence(check).map(|(_, ms)| ms);
-        self.groups.values().filter_map(gap).max()
-    }
-
     /// The bundle that a host judged by last, or is to judge by if it never did.
     pub(crate) fn bundle_of(&self, host: &RegisteredHost) -> Option<&Arc<Known>> {
         let last = host
@@ -156,6 +150,28 @@ impl Fleet {
             let (last, cadence_ms) = self.last_judged(host, interval);
             holds_until(last, cadence_ms).min(self.as_of.at)
         })
+    }
+
+    /// When and in which round the outcome of an interval that goes on was last judged.
+    pub(crate) fn judged(
+        &self,
+        host: &RegisteredHost,
+        interval: &StoredInterval,
+    ) -> (Timestamp, u64) {
+        let known = self.bundle_of(host);
+        let cadence = known.and_then(|known| known.cadence(&interval.check));
+        let last = cadence.and_then(|(line, _)| self.judgings.last(host.row, line));
+        last.filter(|(time, _)| *time >= interval.from)
+            .unwrap_or((interval.from, interval.first_idx))
+    }
+
+    /// Since when a check stands as it does: its outcome, the end of its hold, or the enrolment.
+    pub(crate) fn since(&self, current: &Current<'_>) -> Timestamp {
+        match (current.interval, current.standing) {
+            (None, _) => current.host.enrolled,
+            (Some(interval), Standing::Stale) => self.end(current.host, interval),
+            (Some(interval), _) => interval.from,
+        }
     }
 
     /// How a check stands now whose interval goes on; none if nothing was ever received or it ended.
@@ -232,13 +248,18 @@ impl Fleet {
         )
     }
 
-    fn listed(&self, check: &CheckId) -> Check {
+    /// The longest time between two judgements of a check in any group, in milliseconds.
+    pub(crate) fn cadence_ms(&self, check: &CheckId) -> i64 {
         let cadence = |assigned: &Assigned| assigned.bundle.cadence(check).map(|(_, ms)| ms);
+        self.groups.values().filter_map(cadence).max().unwrap_or(0)
+    }
+
+    fn listed(&self, check: &CheckId) -> Check {
         Check {
             severity: self
                 .definition(check)
                 .map_or(evidence::outcome::Severity::Info, |check| check.severity),
-            cadence_ms: self.groups.values().filter_map(cadence).max().unwrap_or(0),
+            cadence_ms: self.cadence_ms(check),
             assigned: self
                 .groups
                 .values()
@@ -270,10 +291,18 @@ impl Fleet {
         let Some(known) = self.bundle_of(host) else {
             return Ok(BTreeMap::new());
         };
-        let facts: FactSet = disclosed(store, host)
-            .await?
+        let definitions = checks
+            .iter()
+            .filter_map(|check| known.info.bundle.checks.get(*check));
+        let probes: BTreeSet<&ProbeId> = definitions.flat_map(|check| &check.probes).collect();
+        let mut current = store.current_facts(host.row).await?;
+        current.retain(|fact| probes.contains(&fact.probe));
+        let digests: Vec<Digest> = current.iter().map(|fact| fact.digest).collect();
+        let disclosed = disclosures(store, &digests).await?;
+        let facts: FactSet = current
             .into_iter()
-            .filter_map(|(probe, _, disclosure)| Some((probe, disclosure?.facts().clone())))
+            .zip(disclosed)
+            .filter_map(|(fact, found)| Some((fact.probe, found?.facts().clone())))
             .collect();
         let mut moments: BTreeMap<Timestamp, Vec<&CheckId>> = BTreeMap::new();
         for check in checks {
@@ -300,26 +329,20 @@ impl Fleet {
     }
 }
 
-/// The disclosures of a host's latest facts, by probe: digest, and content unless it was erased.
-pub(crate) async fn disclosed(
+/// Disclosures by their digests, in the order asked; none where one was erased.
+pub(crate) async fn disclosures(
     store: &Store,
-    host: &RegisteredHost,
-) -> Result<Vec<(ProbeId, Digest, Option<Disclosure>)>, QueryError> {
-    let current = store.current_facts(host.row).await?;
-    let digests: Vec<Digest> = current.iter().map(|fact| fact.digest).collect();
-    let texts = store.disclosures(&digests).await?;
-    current
-        .into_iter()
-        .zip(texts)
-        .map(|(fact, text)| {
-            let disclosure = text.map(|text| Disclosure::parse(&text)).transpose();
-            let disclosure = disclosure.map_err(|error| ::store::StoreError::Inconsistent {
-                table: "disclosure",
-                problem: format!("{}: {error}", fact.digest),
-            })?;
-            Ok((fact.probe, fact.digest, disclosure))
+    digests: &[Digest],
+) -> Result<Vec<Option<Disclosure>>, QueryError> {
+    let texts = store.disclosures(digests).await?;
+    let parsed = digests.iter().zip(texts).map(|(digest, text)| {
+        let disclosure = text.map(|text| Disclosure::parse(&text)).transpose();
+        disclosure.map_err(|error| ::store::StoreError::Inconsistent {
+            table: "disclosure",
+            problem: format!("{digest}: {error}"),
         })
-        .collect()
+    });
+    Ok(parsed.collect::<Result<_, _>>()?)
 }
 
 /// The newest bundle in force anywhere.

@@ -1,16 +1,16 @@
-//! What does the log hold, under which head, and who has seen it?
+//! How long is the ledger, who has seen its head, and what stands in it?
 
 use std::collections::{BTreeMap, HashMap};
 
+use ::ledger::checkpoint::SignedCheckpoint;
+use ::ledger::hash::leaf_hash;
+use ::ledger::key::Vkey;
 use ::store::reading::RegisteredHost;
 use ::store::{EntryRow, Store};
 use evidence::time::Timestamp;
-use ledger::checkpoint::SignedCheckpoint;
-use ledger::hash::leaf_hash;
-use ledger::key::Vkey;
 use serde::Serialize;
 use utoipa::ToSchema;
-use wire::decision;
+use wire::decision::peek;
 use wire::leaf::Kind;
 
 use super::answer::{AsOf, Paper, Viewer};
@@ -18,53 +18,56 @@ use super::fleet::{self, Fleet};
 use super::{Library, QueryError};
 use crate::pages::frame::Section;
 use crate::pages::ledger as page;
-use crate::pages::part::{Choice, Command, Facet, Pager, count};
+use crate::pages::part::{Choice, Command, Facet, Pager, counted};
 use crate::pages::{LedgerPage, route};
 
-/// Entries on one page.
-const ROWS: u32 = 50;
-/// Characters of a decision's reason in a list.
-const REASON_CHARS: usize = 120;
+/// Entries of one page of the list.
+pub const PAGE: u32 = 50;
 
-/// Which entries are listed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EntryFilter {
-    /// Those before this index; all if none is given.
-    pub before: Option<u64>,
-    /// Those of this kind; of every kind if none is given.
-    pub kind: Option<Kind>,
-}
-
-/// The log: its head, who has seen it, and the newest of its entries.
+/// The ledger's head, witnesses and newest entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LedgerAnswer {
     /// The state it was computed from.
     pub as_of: AsOf,
-    /// The log's name.
+    /// The ledger's name.
     pub origin: String,
     /// Entries under the signed checkpoint.
     pub size: u64,
-    /// The signed checkpoint, as its text.
+    /// The signed checkpoint, as text.
     pub checkpoint: String,
-    /// The key to verify it with.
+    /// The verifier key to check it with.
     pub verifier_key: String,
     /// Hosts that are enrolled and not retired.
     pub hosts: u64,
-    /// Of them, hosts whose last statement names a checkpoint that they verified.
+    /// Of them, hosts whose newest statement names a checkpoint that they verified.
     pub hosts_witnessing: u64,
+    /// Outside witnesses that cosigned the checkpoint.
+    pub witnesses: Vec<WitnessAnswer>,
     /// Entries by kind.
     pub kinds: BTreeMap<String, u64>,
-    /// Entries, newest first: one page of them.
-    pub entries: Vec<EntrySummary>,
-    /// Kind that the list was narrowed to.
+    /// The kind that the list is narrowed to.
     pub kind: Option<String>,
-    /// The index to give as `before` for the next page; none on the last.
-    pub next_before: Option<u64>,
+    /// Entries of the list, on all its pages.
+    pub matching: u64,
+    /// Entries before this index are listed; none at the newest.
+    pub before: Option<u64>,
+    /// The entries, newest first.
+    pub entries: Vec<EntryAnswer>,
+}
+
+/// An outside witness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct WitnessAnswer {
+    /// Its name.
+    pub name: String,
+    /// When it signed.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
 }
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct EntrySummary {
+pub struct EntryAnswer {
     /// Its place, from zero.
     pub index: u64,
     /// Its kind.
@@ -72,19 +75,36 @@ pub struct EntrySummary {
     /// When it was received.
     #[schema(value_type = String, format = DateTime)]
     pub received: Timestamp,
-    /// Id of the host it is about.
+    /// The host that it is about.
     pub host: Option<String>,
-    /// Name of that host.
+    /// That host's name.
     pub host_name: Option<String>,
-    /// Number of the statement, if it is one of an agent.
+    /// Its number in the host's chain, for a statement of a host.
     pub sequence: Option<u64>,
-    /// What it says, in short.
-    pub summary: String,
+    /// Why, as the decision says; none for a statement of a host, or if its content was erased.
+    pub why: Option<String>,
     /// Its leaf hash, as hexadecimal text.
     pub leaf_hash: String,
 }
 
-/// What does the log hold under this checkpoint?
+/// Which part of the ledger is asked for?
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LedgerFilter {
+    /// Only entries of this kind.
+    pub kind: Option<Kind>,
+    /// Only entries before this index.
+    pub before: Option<u64>,
+}
+
+impl LedgerFilter {
+    /// The kind of that name, if there is one.
+    #[must_use]
+    pub fn kind_of_word(word: &str) -> Option<Kind> {
+        Kind::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// What stands in the ledger? `checkpoint` is the newest that was signed, by `key`.
 ///
 /// # Errors
 /// [`QueryError`] if the database or a bundle in it fails.
@@ -93,28 +113,29 @@ pub async fn ledger(
     library: &Library,
     checkpoint: &SignedCheckpoint,
     key: &Vkey,
-    filter: EntryFilter,
+    filter: LedgerFilter,
     now: Timestamp,
 ) -> Result<LedgerAnswer, QueryError> {
     let fleet = Fleet::load(store, library, None, now).await?;
     let size = checkpoint.checkpoint().size;
+    let kinds = store.kinds(size).await?;
     let before = filter.before.unwrap_or(size).min(size);
-    let rows = store.entries_before(before, filter.kind, ROWS).await?;
-    let by_row: HashMap<i64, &RegisteredHost> =
+    let rows = store.entries_before(before, filter.kind, PAGE).await?;
+    let hosts: HashMap<i64, &RegisteredHost> =
         fleet.hosts.iter().map(|host| (host.row, host)).collect();
     let mut entries = Vec::with_capacity(rows.len());
     for row in &rows {
-        let host = row.agent.and_then(|agent| by_row.get(&agent)).copied();
-        entries.push(summary(store, row, host).await?);
+        let host = row.agent.and_then(|agent| hosts.get(&agent).copied());
+        entries.push(entry(store, row, host).await?);
     }
-    let next_before = match entries.len() == ROWS as usize {
-        true => entries
-            .last()
-            .map(|entry| entry.index)
-            .filter(|index| *index > 0),
-        false => None,
+    let matching = match filter.kind {
+        Some(kind) => kinds.get(&kind).copied().unwrap_or(0),
+        None => size,
     };
-    let kinds = store.kinds(size).await?;
+    let witnesses = checkpoint.cosignatures().iter().map(|one| WitnessAnswer {
+        name: one.witness.name().to_string(),
+        at: Timestamp::from_unix_seconds(i64::try_from(one.time_s).unwrap_or(i64::MAX)),
+    });
     Ok(LedgerAnswer {
         origin: key.name().to_string(),
         size,
@@ -122,105 +143,83 @@ pub async fn ledger(
         verifier_key: key.to_string(),
         hosts: fleet.in_scope().count() as u64,
         hosts_witnessing: fleet.in_scope().filter(|host| host.seen_size > 0).count() as u64,
+        witnesses: witnesses.collect(),
         kinds: kinds
-            .into_iter()
-            .map(|(kind, number)| (kind.as_str().to_owned(), number))
+            .iter()
+            .map(|(kind, count)| (kind.as_str().to_owned(), *count))
             .collect(),
-        entries,
         kind: filter.kind.map(|kind| kind.as_str().to_owned()),
-        next_before,
+        matching,
+        before: filter.before,
+        entries,
         as_of: fleet.as_of,
     })
 }
 
-async fn summary(
+async fn entry(
     store: &Store,
     row: &EntryRow,
     host: Option<&RegisteredHost>,
-) -> Result<EntrySummary, QueryError> {
-    let leaf = &row.leaf;
-    let summary = match leaf.seq {
-        Some(seq) => format!(
-            "statement {} of the host, {} bytes signed",
-            count(seq),
-            count(leaf.len)
-        ),
-        None => decided(store, row.idx).await?,
+) -> Result<EntryAnswer, QueryError> {
+    let why = match row.leaf.kind.is_agent_statement() {
+        true => None,
+        false => store.payload(row.idx).await?.and_then(|payload| {
+            let (_, predicate) = peek(&payload).ok()?;
+            Some(predicate.get("reason")?.as_str()?.to_owned())
+        }),
     };
-    Ok(EntrySummary {
+    Ok(EntryAnswer {
         index: row.idx,
-        kind: leaf.kind.as_str().to_owned(),
-        received: Timestamp::from_unix_ms(leaf.rx),
-        host: host.map(|host| host.agent.to_hex()),
+        kind: row.leaf.kind.as_str().to_owned(),
+        received: Timestamp::from_unix_ms(row.leaf.rx),
+        host: row.leaf.agent.map(|agent| agent.to_hex()),
         host_name: host.map(fleet::name),
-        sequence: leaf.seq,
-        summary,
+        sequence: row.leaf.seq,
+        why,
         leaf_hash: leaf_hash(&row.bytes).to_hex(),
     })
 }
 
-/// Why, and in which role, something was decided.
-async fn decided(store: &Store, index: u64) -> Result<String, QueryError> {
-    let Some(payload) = store.payload(index).await? else {
-        return Ok("erased; the entry and its proof stay".to_owned());
-    };
-    let Ok((_, predicate)) = decision::peek(&payload) else {
-        return Ok("of a form that is not understood here".to_owned());
-    };
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let reason: String = text(&predicate["reason"])
-        .chars()
-        .take(REASON_CHARS)
-        .collect();
-    Ok(format!(
-        "{reason}; decided as {}",
-        text(&predicate["by"]["role"])
-    ))
-}
+/// The address at which people reach the collector, without a slash at its end: for the commands on the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address(pub String);
 
-/// The page's answer, and the address that commands name.
-impl From<(Viewer, LedgerAnswer, &str)> for LedgerPage {
-    fn from((viewer, answer, url): (Viewer, LedgerAnswer, &str)) -> LedgerPage {
-        let total = match &answer.kind {
-            Some(kind) => answer.kinds.get(kind).copied().unwrap_or(0),
-            None => answer.size,
-        };
-        let kind = answer.kind.clone().unwrap_or_default();
-        let pager = Pager {
-            shown: answer.entries.len() as u64,
-            total,
-            noun: "entry".to_owned(),
-            previous: None,
-            next: answer.next_before.map(|before| {
-                let before = before.to_string();
-                route::with_query(route::LEDGER, &[("kind", &kind), ("before", &before)])
-            }),
-            export: None,
-        };
+impl From<(Viewer, LedgerAnswer, Address)> for LedgerPage {
+    fn from((viewer, answer, address): (Viewer, LedgerAnswer, Address)) -> LedgerPage {
+        let pager = pager(&answer);
         let paper = Paper {
-            scope: "the whole log".to_owned(),
+            scope: counted(answer.size, "entry"),
             period: None,
-            parameters: match kind.is_empty() {
-                true => "no filter".to_owned(),
-                false => format!("kind {kind}"),
-            },
+            parameters: answer
+                .kind
+                .clone()
+                .unwrap_or_else(|| "no filter".to_owned()),
             rows: pager.words(),
         };
+        let size = answer.size;
         LedgerPage {
             frame: answer.as_of.frame(viewer, "Ledger", Section::Ledger, paper),
-            size: answer.size,
             signed_at: None,
             hosts_witnessing: answer.hosts_witnessing,
             hosts: answer.hosts,
-            witnesses: Vec::new(),
-            commands: commands(url, &answer.verifier_key),
+            witnesses: answer
+                .witnesses
+                .iter()
+                .map(|witness| page::Witness {
+                    name: witness.name.clone(),
+                    size,
+                    at: answer.as_of.when(witness.at),
+                })
+                .collect(),
+            commands: commands(&answer, &address),
             kinds: vec![kinds(&answer)],
             rows: answer
                 .entries
                 .iter()
-                .map(|entry| entry_row(&answer.as_of, entry))
+                .map(|entry| row(&answer.as_of, entry))
                 .collect(),
             pager,
+            size,
             origin: answer.origin,
             checkpoint: answer.checkpoint,
             verifier_key: answer.verifier_key,
@@ -228,38 +227,37 @@ impl From<(Viewer, LedgerAnswer, &str)> for LedgerPage {
     }
 }
 
-fn commands(url: &str, key: &str) -> Vec<Command> {
-    let command = |what: &str, line: String| Command {
-        what: what.to_owned(),
-        line,
-    };
-    vec![
-        command(
-            "Keep the verifier key outside this server:",
-            format!("echo '{key}' > log.vkey"),
-        ),
-        command(
-            "Rebuild the tree from every entry and check the signed head (ca.pem: the collector's authority):",
-            format!("assay-verify log {url}/log --key log.vkey --ca ca.pem"),
-        ),
-        command(
-            "Keep today's checkpoint, to compare later:",
-            format!("curl --cacert ca.pem -o checkpoint {url}/log/checkpoint"),
-        ),
-    ]
+fn href(kind: &str, before: Option<u64>) -> String {
+    let before = before.map_or_else(String::new, |before| before.to_string());
+    route::with_query(route::LEDGER, &[("kind", kind), ("before", &before)])
+}
+
+fn pager(answer: &LedgerAnswer) -> Pager {
+    let kind = answer.kind.as_deref().unwrap_or_default();
+    let oldest = answer.entries.last().map(|entry| entry.index);
+    let full = answer.entries.len() == PAGE as usize;
+    Pager {
+        shown: answer.entries.len() as u64,
+        total: answer.matching,
+        noun: "entry".to_owned(),
+        previous: answer.before.map(|_| href(kind, None)),
+        next: oldest
+            .filter(|oldest| full && *oldest > 0)
+            .map(|oldest| href(kind, Some(oldest))),
+        export: None,
+    }
 }
 
 fn kinds(answer: &LedgerAnswer) -> Facet {
     let mut choices: Vec<Choice> = answer
         .kinds
         .iter()
-        .map(|(kind, number)| {
-            let chosen = answer.kind.as_deref() == Some(kind);
-            let wanted = if chosen { "" } else { kind.as_str() };
+        .map(|(kind, count)| {
+            let chosen = answer.kind.as_ref() == Some(kind);
             Choice {
                 label: kind.clone(),
-                count: *number,
-                href: route::with_query(route::LEDGER, &[("kind", wanted)]),
+                count: *count,
+                href: href(if chosen { "" } else { kind }, None),
                 chosen,
             }
         })
@@ -271,21 +269,44 @@ fn kinds(answer: &LedgerAnswer) -> Facet {
     }
 }
 
-fn entry_row(as_of: &AsOf, entry: &EntrySummary) -> page::EntryRow {
+fn row(as_of: &AsOf, entry: &EntryAnswer) -> page::EntryRow {
+    let told = entry.host_name.clone().or_else(|| entry.host.clone());
+    let sequence = entry
+        .sequence
+        .map(|sequence| format!("statement {sequence} of its chain"));
     page::EntryRow {
         index: entry.index,
         kind: entry.kind.clone(),
         at: as_of.when(entry.received),
-        subject: entry
-            .host_name
-            .clone()
-            .unwrap_or_else(|| "the collector".to_owned()),
+        subject: told.unwrap_or_else(|| "the collector".to_owned()),
         subject_href: entry.host.as_deref().map(route::host).unwrap_or_default(),
-        summary: entry.summary.clone(),
+        summary: sequence.or_else(|| entry.why.clone()).unwrap_or_default(),
         leaf_hash: entry.leaf_hash.clone(),
         export_href: match entry.kind == Kind::Round.as_str() {
             true => route::round_archive(entry.index),
             false => String::new(),
         },
     }
+}
+
+fn commands(answer: &LedgerAnswer, address: &Address) -> Vec<Command> {
+    let command = |what: &str, line: String| Command {
+        what: what.to_owned(),
+        line,
+    };
+    let base = &address.0;
+    vec![
+        command(
+            "Keep the verifier key outside this server:",
+            format!("printf '%s\\n' '{}' > log.vkey", answer.verifier_key),
+        ),
+        command(
+            "Rebuild the tree from every entry and check the signed head:",
+            format!("assay-verify log {base}/log --key log.vkey"),
+        ),
+        command(
+            "Keep today's checkpoint, to compare next year:",
+            format!("curl -fo checkpoint {base}/log/checkpoint"),
+        ),
+    ]
 }

@@ -1,146 +1,120 @@
-//! Which hosts, checks and controls have these words?
+//! Which hosts, checks and controls have these words in their name, id or title?
 
 use ::store::Store;
-use evidence::id::CheckId;
 use evidence::time::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{AsOf, Paper, Viewer};
 use super::fleet::{self, Fleet};
 use super::{Library, QueryError};
 use crate::pages::frame::Section;
-use crate::pages::part::counted;
 use crate::pages::search::{Hit, Hits};
 use crate::pages::{SearchPage, route};
 
-/// Hits of one kind that are listed.
+/// Hits of each kind.
 const HITS: usize = 20;
-/// Longest text searched for, in characters.
-const MAX_CHARS: usize = 200;
 
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Found {
-    /// The state it was looked for in.
+    /// The state it was computed from.
     pub as_of: AsOf,
-    /// Hosts, checks and controls that have all words, in groups.
-    pub groups: Vec<Hits>,
+    /// Hosts.
+    pub hosts: Vec<Named>,
+    /// Checks in force.
+    pub checks: Vec<Named>,
+    /// Controls.
+    pub controls: Vec<Named>,
 }
 
-/// The words of a search, in lower case.
-struct Words(Vec<String>);
-
-impl Words {
-    fn of(text: &str) -> Words {
-        let text: String = text.chars().take(MAX_CHARS).collect();
-        Words(text.split_whitespace().map(str::to_lowercase).collect())
-    }
-
-    /// Whether all words are in one of the texts or another. No words are in none.
-    fn are_in(&self, texts: &[&str]) -> bool {
-        let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
-        let in_any = |word: &String| texts.iter().any(|text| text.contains(word));
-        !self.0.is_empty() && self.0.iter().all(in_any)
-    }
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Its name or title.
+    pub name: String,
 }
 
-/// What has the words of `text`?
+/// What has all of these words, at most twenty of each kind? No word finds nothing.
 ///
 /// # Errors
 /// [`QueryError`] if the database or a bundle in it fails.
 pub async fn search(
     store: &Store,
     library: &Library,
-    text: &str,
+    words: &str,
     now: Timestamp,
 ) -> Result<Found, QueryError> {
-    let words = Words::of(text);
     let fleet = Fleet::load(store, library, None, now).await?;
-    let groups = [
-        ("Hosts", hosts(&fleet, &words)),
-        ("Checks", checks(&fleet, &words)),
-        ("Controls", controls(library, &words)),
-    ];
-    let groups = groups.into_iter().filter(|(_, hits)| !hits.is_empty());
+    let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
+    let hosts = fleet
+        .in_scope()
+        .map(|host| (host.agent.to_hex(), fleet::name(host)));
+    let checks = fleet.checks.iter().filter_map(|id| {
+        let check = fleet.definition(id)?;
+        Some((id.to_string(), check.title.clone()))
+    });
+    let controls = library.catalogue.controls().iter();
+    let controls = controls.map(|control| (control.number().to_owned(), control.title.clone()));
+    let (hosts, checks) = (matching(&words, hosts), matching(&words, checks));
+    let controls = matching(&words, controls);
     Ok(Found {
-        groups: groups
-            .map(|(kind, hits)| Hits {
-                kind: kind.to_owned(),
-                hits,
-            })
-            .collect(),
+        hosts,
+        checks,
+        controls,
         as_of: fleet.as_of,
     })
 }
 
-fn hosts(fleet: &Fleet, words: &Words) -> Vec<Hit> {
-    let found = fleet.hosts.iter().filter_map(|host| {
-        let (name, id) = (fleet::name(host), host.agent.to_hex());
-        let os = host.os.as_deref().unwrap_or("system not told");
-        words
-            .are_in(&[&name, &id, os, host.group.as_str()])
-            .then(|| Hit {
-                name,
-                detail: format!("{os}, group {}", host.group),
-                href: route::host(&id),
-            })
-    });
-    found.take(HITS).collect()
-}
-
-fn checks(fleet: &Fleet, words: &Words) -> Vec<Hit> {
-    let found = fleet.checks.iter().filter_map(|id: &CheckId| {
-        let definition = fleet.definition(id)?;
-        let texts = [id.as_str(), &definition.title, &definition.topic];
-        words.are_in(&texts).then(|| Hit {
-            name: definition.title.clone(),
-            detail: format!("{id}, {}", definition.topic),
-            href: route::check(id.as_str()),
-        })
-    });
-    found.take(HITS).collect()
-}
-
-fn controls(library: &Library, words: &Words) -> Vec<Hit> {
-    let found = library.catalogue.controls().iter().filter(|control| {
-        let texts = [control.number(), control.title.as_str()];
-        words.are_in(&texts)
-    });
-    found
+fn matching(words: &[String], named: impl Iterator<Item = (String, String)>) -> Vec<Named> {
+    if words.is_empty() {
+        return Vec::new();
+    }
+    let has_all = |id: &str, name: &str| {
+        let text = format!("{id} {name}").to_lowercase();
+        words.iter().all(|word| text.contains(word.as_str()))
+    };
+    named
+        .filter(|(id, name)| has_all(id, name))
         .take(HITS)
-        .map(|control| Hit {
-            name: format!("{} {}", control.number(), control.title),
-            detail: format!("{} control", control.class.as_str()),
-            href: route::control(control.number()),
-        })
+        .map(|(id, name)| Named { id, name })
         .collect()
 }
 
 impl From<(Viewer, Found)> for SearchPage {
     fn from((viewer, found): (Viewer, Found)) -> SearchPage {
-        let rows: usize = found.groups.iter().map(|group| group.hits.len()).sum();
         let paper = Paper {
             scope: "hosts, checks and controls".to_owned(),
-            period: None,
-            parameters: format!("words: {}", viewer.search),
-            rows: counted(rows as u64, "match"),
+            parameters: viewer.search.clone(),
+            ..Paper::default()
         };
+        let hosts = hits("Hosts", &found.hosts, |host| Hit {
+            name: host.name.clone(),
+            detail: host.id.clone(),
+            href: route::host(&host.id),
+        });
+        let checks = hits("Checks", &found.checks, |check| Hit {
+            name: check.id.clone(),
+            detail: check.name.clone(),
+            href: route::check(&check.id),
+        });
+        let controls = hits("Controls", &found.controls, |control| Hit {
+            name: control.id.clone(),
+            detail: control.name.clone(),
+            href: route::control(&control.id),
+        });
         SearchPage {
             frame: found.as_of.frame(viewer, "Search", Section::None, paper),
-            groups: found.groups,
+            groups: [hosts, checks, controls].into_iter().flatten().collect(),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Words;
-
-    #[test]
-    fn every_word_must_be_somewhere() {
-        let words = Words::of("  SSH root ");
-        assert!(words.are_in(&["sshd.root", "Log-on is off"]));
-        assert!(words.are_in(&["sshd", "Root log-on"]));
-        assert!(!words.are_in(&["sshd", "log-on"]));
-        assert!(!Words::of(" ").are_in(&["anything"]));
-    }
+fn hits(kind: &str, found: &[Named], hit: fn(&Named) -> Hit) -> Option<Hits> {
+    (!found.is_empty()).then(|| Hits {
+        kind: kind.to_owned(),
+        hits: found.iter().map(hit).collect(),
+    })
 }

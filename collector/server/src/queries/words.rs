@@ -3,7 +3,7 @@
 use assess::current::Standing;
 use assess::status::Verdict;
 use catalogue::{Class, Theme};
-use evidence::outcome::{Outcome, Severity};
+use evidence::outcome::{Outcome, Reason, Severity};
 
 use crate::pages::part;
 
@@ -72,5 +72,42 @@ pub(super) fn theme_name(theme: Theme) -> &'static str {
         Theme::People => "People",
         Theme::Physical => "Physical",
         Theme::Technological => "Technological",
+    }
+}
+
+/// What stands in place of a reason code: a pass has none.
+pub(super) fn reason_code(reason: Option<Reason>) -> &'static str {
+    reason.map_or(Reason::Ok.as_str(), Reason::as_str)
+}
+
+/// A reason as a phrase that follows `because`.
+pub(super) fn reason_words(reason: Option<Reason>) -> &'static str {
+    match reason.unwrap_or(Reason::Ok) {
+        Reason::Ok => "nothing speaks against it",
+        Reason::WeakerThanPolicy => "what is configured is below what policy asks",
+        Reason::Missing => "what policy asks for is not there",
+        Reason::Extra => "something is there that policy does not allow",
+        Reason::Drift => "what runs is not what is configured",
+        Reason::StaleSource => "the source of the fact is older than it may be",
+        Reason::Expired => "a date has passed",
+        Reason::OverSla => "it has been open for longer than agreed",
+        Reason::NoUefi => "the machine has no UEFI",
+        Reason::Container => "the agent looks at a container, whose host carries the control",
+        Reason::ProviderAttested => "the cloud provider attests it, as policy accepts",
+        Reason::Orchestrated => "a named orchestrator does it, as policy says",
+        Reason::Absent => "the thing judged does not exist there",
+        Reason::Policy => "policy exempts hosts of this kind",
+        Reason::YoungHost => "the host is younger than the period asked for",
+        Reason::OfflineRoot => "only a running kernel could tell",
+        Reason::NoBaseline => "there is no approved baseline to compare with",
+        Reason::IndexStale => "package metadata is too old to say anything about pending updates",
+        Reason::PermissionDenied => "the agent may not read the source",
+        Reason::ToolMissing => "a tool that the truth needs is not installed",
+        Reason::Unparsable => "the source has a form that the agent does not understand",
+        Reason::Timeout => "the source did not answer in time",
+        Reason::CoveragePartial => "only a part could be seen",
+        Reason::DeliveryUnverifiable => "nobody can say whether what was sent arrived",
+        Reason::Conflict => "two independent readings disagree",
+        Reason::Evaluation => "the check's own expression failed on these facts",
     }
 }

@@ -41,20 +41,19 @@ pub struct Days {
     days: Option<u32>,
 }
 
-/// Which page of a list is asked for.
+/// Which part of a list is asked for.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct PageNumber {
-    /// The page, from 1.
-    #[param(minimum = 1)]
-    page: Option<u32>,
+pub struct After {
+    /// How many rows to skip.
+    after: Option<u64>,
 }
 
-impl PageNumber {
-    /// The number of the page.
+impl After {
+    /// The number of rows to skip.
     #[must_use]
-    pub fn number(self) -> u32 {
-        self.page.unwrap_or(1)
+    pub fn number(self) -> u64 {
+        self.after.unwrap_or(0)
     }
 }
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::asking::{Asked, Days, PageNumber, Part, Reader};
+use super::asking::{After, Asked, Days, Part, Reader};
 use super::failure::{Failure, page};
 use crate::app::App;
 use crate::pages::{CheckPage, ControlPage, ControlsPage, OverviewPage};
@@ -72,10 +72,10 @@ async fn control_page(
 async fn check_page(
     reader: Reader,
     Part(id): Part<String>,
-    Asked(number): Asked<PageNumber>,
+    Asked(after): Asked<After>,
 ) -> Result<Response, Failure> {
     let (store, library) = (reader.store(), reader.library());
-    let answer = check::check(store, library, &id, number.number(), reader.now()).await;
+    let answer = check::check(store, library, &id, after.number(), reader.now()).await;
     let answer = answer.map_err(|error| reader.failed(error))?;
     page(&CheckPage::from((reader.viewer(""), answer)))
 }

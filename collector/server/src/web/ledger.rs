@@ -8,13 +8,12 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use wire::leaf::Kind;
 
 use super::asking::{Asked, Part, Reader};
 use super::failure::{Failure, page};
 use crate::app::App;
 use crate::pages::{EntryPage, LedgerPage};
-use crate::queries::ledger::{EntryFilter, LedgerAnswer};
+use crate::queries::ledger::{Address, LedgerAnswer, LedgerFilter};
 use crate::queries::{entry, ledger};
 
 /// The routes.
@@ -39,17 +38,15 @@ pub struct EntriesQuery {
 /// # Errors
 /// [`Failure`] for a kind that there is not, and if the database fails.
 pub async fn answer(reader: &Reader, query: &EntriesQuery) -> Result<LedgerAnswer, Failure> {
-    let kind = query.kind.as_deref().filter(|kind| !kind.is_empty());
-    let kind = kind
-        .map(|word| {
-            let found = Kind::ALL.iter().find(|kind| kind.as_str() == word);
-            let unknown = || Failure::bad_request(&reader.path, "There is no such kind of entry.");
-            found.copied().ok_or_else(unknown)
-        })
-        .transpose()?;
-    let filter = EntryFilter {
+    let word = query.kind.as_deref().filter(|word| !word.is_empty());
+    let kind = word.map(LedgerFilter::kind_of_word);
+    if kind == Some(None) {
+        let detail = "There is no such kind of entry.";
+        return Err(Failure::bad_request(&reader.path, detail));
+    }
+    let filter = LedgerFilter {
+        kind: kind.flatten(),
         before: query.before,
-        kind,
     };
     let (store, library) = (reader.store(), reader.library());
     let checkpoint = reader.app.published.checkpoint();
@@ -64,8 +61,8 @@ async fn ledger_page(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let answer = answer(&reader, &query).await?;
-    let url = own_url(&headers);
-    page(&LedgerPage::from((reader.viewer(""), answer, url.as_str())))
+    let address = Address(own_url(&headers));
+    page(&LedgerPage::from((reader.viewer(""), answer, address)))
 }
 
 async fn entry_page(reader: Reader, Part(index): Part<u64>) -> Result<Response, Failure> {
