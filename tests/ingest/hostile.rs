@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use acceptance::simulated::SimulatedAgent;
 use acceptance::world::World;
+use crypto::Digest;
 use evidence::outcome::Reason;
 use evidence::time::{Clock as _, SystemClock, Timestamp};
+use wire::leaf::Kind;
+use wire::statement::AgentStatement;
+use wire::submission::Submission;
 
 fn now() -> Timestamp {
     SystemClock::new().now()
@@ -91,4 +95,50 @@ async fn a_checkpoint_that_could_not_be_kept_is_tried_again_although_nobody_send
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the newest entries stay unsigned until somebody sends");
+}
+
+#[tokio::test]
+async fn facts_that_are_asked_for_again_use_up_no_reject() {
+    let world = World::start().await;
+    let mut agent = agent(&world, 1).await;
+    agent.deliver(now(), Reason::Timeout).await;
+    let whole = agent.signed_round(now(), Reason::ToolMissing);
+    let bare = Submission {
+        envelope: whole.envelope.clone(),
+        disclosures: Vec::new(),
+    };
+    for _ in 0..3 {
+        let problem = agent.send(&bare).await.unwrap_err();
+        assert_eq!(problem.code, "disclosure_missing");
+    }
+    let (mut round, changed) = agent.round(now(), Reason::ToolMissing);
+    round.bundle.sha256 = Digest::of(b"other");
+    let refused = agent.sign(&AgentStatement::Round(Box::new(round)), changed);
+    let store = &world.service().app.store;
+    let size = store.head().await.unwrap().size;
+    assert_eq!(
+        agent.send(&refused).await.unwrap_err().code,
+        "bundle_not_in_force"
+    );
+    let entry = store.entry(size).await.unwrap().unwrap();
+    assert_eq!(entry.leaf.kind, Kind::Reject);
+}
+
+#[tokio::test]
+async fn a_gap_over_what_is_in_the_log_is_refused_and_is_no_fork() {
+    let world = World::start().await;
+    let mut agent = agent(&world, 1).await;
+    agent.deliver(now(), Reason::Timeout).await;
+    // The answer is lost, and then the host's disk: the agent believes that number 2 never arrived.
+    let arrived = agent.signed_round(now(), Reason::Timeout);
+    let receipt = agent.send(&arrived).await.unwrap();
+    let gap = agent.gap(now(), 3);
+    let gap = agent.sign(&AgentStatement::Gap(Box::new(gap)), vec![]);
+    assert_eq!(agent.send(&gap).await.unwrap_err().code, "gap_overlaps");
+    let store = &world.service().app.store;
+    let last = store.head().await.unwrap().size - 1;
+    let entry = store.entry(last).await.unwrap().unwrap();
+    assert_eq!(entry.leaf.kind, Kind::Reject);
+    agent.accept(&arrived, &receipt);
+    agent.deliver(now(), Reason::Timeout).await;
 }

@@ -3,6 +3,7 @@
 //! The sequencer applies each entry as it makes it, `rebuild` applies them all again, and both arrive at the same rows.
 //! A batch that could not be committed is undone ([`Fleet::rollback`]).
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub struct Fleet {
 struct Undo {
     rows: HashMap<i64, Option<(Standing, Latest)>>,
     keys: Vec<KeyId>,
+    bundles: Vec<Digest>,
     activations: usize,
     dec: u64,
 }
@@ -66,9 +68,10 @@ impl Fleet {
 
     /// Adds a bundle's content, which entries name by digest.
     pub fn add_bundle(&mut self, digest: Digest, bundle: Bundle) {
-        self.bundles
-            .entry(digest)
-            .or_insert_with(|| Arc::new(BundleInfo::new(digest, bundle)));
+        if let Entry::Vacant(free) = self.bundles.entry(digest) {
+            free.insert(Arc::new(BundleInfo::new(digest, bundle)));
+            self.undo.bundles.push(digest);
+        }
     }
 
     /// Sets the number of decisions so far, and the activations among them, at start.
@@ -109,6 +112,9 @@ impl Fleet {
         }
         for key in undo.keys {
             self.keys.remove(&key);
+        }
+        for digest in undo.bundles {
+            self.bundles.remove(&digest);
         }
         self.activations.truncate(undo.activations);
         self.dec = undo.dec;

@@ -58,6 +58,9 @@ pub enum Refusal {
     /// A number that the agent declared lost.
     #[error("this number lies in a gap that the agent declared")]
     InGap,
+    /// A gap over numbers of which some are in the log.
+    #[error("the gap declares statements lost that are in the log")]
+    GapOverlaps,
     /// The statement claims to have seen a checkpoint that does not exist yet.
     #[error("the statement has seen {seen} entries; the log has {size}")]
     SeenAhead {
@@ -133,6 +136,7 @@ impl Refusal {
             Refusal::OutOfOrder { .. } => ("out_of_order", 409),
             Refusal::Fork => ("fork", 403),
             Refusal::InGap => ("in_gap", 422),
+            Refusal::GapOverlaps => ("gap_overlaps", 422),
             Refusal::SeenAhead { .. } => ("seen_from_the_future", 422),
             Refusal::SeenOther => ("seen_other_history", 422),
             Refusal::SeenBackwards => ("seen_backwards", 422),
@@ -169,12 +173,14 @@ impl Refusal {
         matches!(
             self,
             Refusal::InGap
+                | Refusal::GapOverlaps
                 | Refusal::SeenAhead { .. }
                 | Refusal::SeenOther
                 | Refusal::SeenBackwards
                 | Refusal::BundleNotInForce
                 | Refusal::BundleOlder
                 | Refusal::RoundContent(_)
+                | Refusal::KeyTaken(_)
         )
     }
 }

@@ -230,6 +230,7 @@ impl Sequencer {
         let mut edge = self.edge.clone();
         let mut draft = Draft::default();
         self.fleet.begin();
+        self.rejects.begin();
         let mut items = Vec::with_capacity(commands.len());
         for command in commands {
             items.push(self.place(command, &mut draft).await);
@@ -244,6 +245,7 @@ impl Sequencer {
             }
             Err(refusal) => {
                 self.fleet.rollback();
+                self.rejects.rollback();
                 let text = refusal.to_string();
                 for item in items {
                     let _ = item.answer.send(Err(item

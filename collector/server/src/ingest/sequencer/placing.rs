@@ -22,14 +22,30 @@ const REJECTS_AT_ONCE: u64 = 3;
 /// After that, one entry for so many more.
 const REJECTS_COUNTED: u64 = 1000;
 
-/// How many `reject` entries each agent has caused since its last accepted statement: refusals must not fill the log.
+/// How many refusals that belong into the log each agent has caused since its last accepted statement: they must not
+/// fill the log. What a batch changes is undone if it cannot be committed.
 #[derive(Debug, Default)]
-pub(super) struct RejectBudget(HashMap<AgentId, u64>);
+pub(super) struct RejectBudget {
+    refused: HashMap<AgentId, u64>,
+    before: HashMap<AgentId, u64>,
+}
 
 impl RejectBudget {
+    /// From here on, changes can be undone.
+    pub(super) fn begin(&mut self) {
+        self.before.clear();
+    }
+
+    /// Undoes everything since [`RejectBudget::begin`].
+    pub(super) fn rollback(&mut self) {
+        self.refused.extend(self.before.drain());
+        self.refused.retain(|_, count| *count > 0);
+    }
+
     /// The count that the next `reject` entry of this agent stands for; `None` if none is written.
     fn spend(&mut self, agent: AgentId) -> Option<u64> {
-        let count = self.0.entry(agent).or_default();
+        let count = self.refused.entry(agent).or_default();
+        self.before.entry(agent).or_insert(*count);
         *count += 1;
         if *count <= REJECTS_AT_ONCE {
             Some(1)
@@ -41,8 +57,10 @@ impl RejectBudget {
         }
     }
 
-    fn reset(&mut self, agent: &AgentId) {
-        self.0.remove(agent);
+    fn reset(&mut self, agent: AgentId) {
+        if let Some(count) = self.refused.remove(&agent) {
+            self.before.entry(agent).or_insert(count);
+        }
     }
 }
 
@@ -114,6 +132,17 @@ impl Sequencer {
         let leaf = Leaf::of(kind, &verified.envelope, Some(concerns), counters)
             .map_err(|error| Refusal::Stopped(error.to_string()))?;
         let base = self.base(standing.row, draft);
+        let mut disclosures = Vec::with_capacity(verified.disclosures.len());
+        for disclosure in &verified.disclosures {
+            let body = store::compress(disclosure.text().as_bytes(), &[])
+                .map_err(|error| Refusal::Stopped(error.to_string()))?;
+            disclosures.push((
+                *disclosure.digest().digest(),
+                disclosure.probe().clone(),
+                body,
+            ));
+        }
+        // From here on nothing can fail: an entry without its place in the chain would be a hole.
         let idx = self.append(
             draft,
             &leaf,
@@ -131,18 +160,10 @@ impl Sequencer {
                 depth,
             },
         );
-        for disclosure in &verified.disclosures {
-            let body = store::compress(disclosure.text().as_bytes(), &[])
-                .map_err(|error| Refusal::Stopped(error.to_string()))?;
-            draft.batch.disclosures.push((
-                *disclosure.digest().digest(),
-                disclosure.probe().clone(),
-                body,
-            ));
-        }
+        draft.batch.disclosures.extend(disclosures);
         self.fleet
             .statement(idx, &leaf, &verified.statement, &mut draft.batch);
-        self.rejects.reset(&agent);
+        self.rejects.reset(agent);
         self.placed(draft, idx, seen, &agent)
     }
 
@@ -185,7 +206,7 @@ impl Sequencer {
         verified: VerifiedEnvelope,
         draft: &mut Draft,
     ) -> Result<Placed, Refusal> {
-        let seq = chain::first_number(&verified.statement);
+        let seq = verified.statement.common().chain.seq;
         let agent = standing.agent;
         let in_draft = draft
             .batch
@@ -222,8 +243,12 @@ impl Sequencer {
         match chain::earlier(&verified.pae, logged) {
             Earlier::Fork(logged) => self.fork(&verified, Some(logged), draft),
             Earlier::Known | Earlier::InGap => {
-                self.reject(&verified, &Refusal::InGap, draft)?;
-                Err(Refusal::InGap)
+                let refusal = match verified.statement {
+                    AgentStatement::Gap(_) => Refusal::GapOverlaps,
+                    _ => Refusal::InGap,
+                };
+                self.reject(&verified, &refusal, draft)?;
+                Err(refusal)
             }
         }
     }
@@ -272,7 +297,10 @@ impl Sequencer {
         draft: &mut Draft,
     ) -> Result<(), Refusal> {
         let agent = &verified.statement.common().agent;
-        let Some(count) = self.rejects.spend(agent.id).filter(|_| refusal.is_logged()) else {
+        if !refusal.is_logged() {
+            return Ok(());
+        }
+        let Some(count) = self.rejects.spend(agent.id) else {
             return Ok(());
         };
         let Other { pae, alg, key, sig } = other(verified)?;
@@ -321,4 +349,32 @@ fn other(verified: &VerifiedEnvelope) -> Result<Other, Refusal> {
         key,
         sig: first.signature,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_committed_was_not_spent() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let mut budget = RejectBudget::default();
+        budget.begin();
+        assert_eq!(budget.spend(one), Some(1));
+        budget.begin();
+        for expected in [Some(1), Some(1), None] {
+            assert_eq!(budget.spend(one), expected);
+        }
+        assert_eq!(budget.spend(other), Some(1));
+        budget.rollback();
+        for expected in [Some(1), Some(1), None] {
+            assert_eq!(budget.spend(one), expected, "one was spent before");
+        }
+        budget.begin();
+        budget.reset(one);
+        budget.rollback();
+        assert_eq!(budget.spend(one), None, "a reset is undone too");
+        let counted = (0..5000).filter_map(|_| budget.spend(one)).sum::<u64>();
+        assert_eq!(counted, 5000, "counted by the thousand");
+    }
 }
