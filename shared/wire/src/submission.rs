@@ -9,7 +9,9 @@ use evidence::json::{self, JsonError};
 use serde::{Deserialize, Serialize};
 
 use crate::disclosure::{Disclosure, DisclosureError};
-use crate::envelope::{Envelope, EnvelopeSignature, MAX_SIGNATURES, STATEMENT_TYPE};
+use crate::envelope::{
+    Envelope, EnvelopeSignature, MAX_PAYLOAD_BYTES, MAX_SIGNATURES, STATEMENT_TYPE,
+};
 
 /// Media type of a submission.
 pub const SUBMISSION_TYPE: &str = "application/vnd.assay.submission";
@@ -30,6 +32,9 @@ pub enum SubmissionError {
     /// Longer than [`MAX_SUBMISSION_BYTES`].
     #[error("the submission is {0} bytes long; at most {MAX_SUBMISSION_BYTES} are accepted")]
     TooLarge(usize),
+    /// A payload longer than [`MAX_PAYLOAD_BYTES`]: no reader of envelopes would take it.
+    #[error("the payload is {0} bytes long; at most {MAX_PAYLOAD_BYTES} are accepted")]
+    PayloadTooLarge(usize),
     /// Not UTF-8, or lines missing.
     #[error("not the lines of a submission")]
     Lines,
@@ -111,6 +116,9 @@ impl Submission {
         let (Some(first), Some(payload)) = (lines.next(), lines.next()) else {
             return Err(SubmissionError::Lines);
         };
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(SubmissionError::PayloadTooLarge(payload.len()));
+        }
         let signatures: Vec<SignatureLine> = json::parse_canonical(first.as_bytes())
             .map_err(|error| SubmissionError::Signatures(Some(error)))?;
         if signatures.is_empty() || signatures.len() > MAX_SIGNATURES {

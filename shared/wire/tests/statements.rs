@@ -177,3 +177,20 @@ fn a_submission_survives_its_lines() {
         }
     }
 }
+
+#[test]
+fn what_no_reader_of_envelopes_would_take_is_not_taken_in() {
+    let key = SigningKey::generate(&mut SeededRandom::new(1));
+    let submission = |length: usize| Submission {
+        envelope: Envelope::sign(STATEMENT_TYPE, vec![b'a'; length], &[&key]),
+        disclosures: Vec::new(),
+    };
+    let largest = submission(wire::envelope::MAX_PAYLOAD_BYTES);
+    let taken = Submission::parse(&largest.to_bytes().unwrap()).unwrap();
+    assert_eq!(
+        Envelope::parse_file(&taken.envelope.to_file().unwrap()).unwrap(),
+        taken.envelope
+    );
+    let larger = submission(wire::envelope::MAX_PAYLOAD_BYTES + 1);
+    assert!(Submission::parse(&larger.to_bytes().unwrap()).is_err());
+}
