@@ -142,3 +142,49 @@ async fn a_gap_over_what_is_in_the_log_is_refused_and_is_no_fork() {
     agent.accept(&arrived, &receipt);
     agent.deliver(now(), Reason::Timeout).await;
 }
+
+#[tokio::test]
+async fn a_dictionary_tells_a_stranger_nothing() {
+    let world = World::start().await;
+    let mut victim = agent(&world, 1).await;
+    victim.deliver(now(), Reason::Timeout).await;
+    let mut other = agent(&world, 2).await;
+    other.deliver(now(), Reason::Timeout).await;
+    let name = victim.prev;
+    let payload = {
+        let store = &world.service().app.store;
+        let index = store.index_of(&name).await.unwrap().unwrap();
+        store.payload(index).await.unwrap().unwrap()
+    };
+    let with = |text: &[u8]| {
+        let mut compressor = zstd::bulk::Compressor::with_dictionary(3, &payload).unwrap();
+        compressor.include_checksum(true).unwrap();
+        compressor.compress(text).unwrap()
+    };
+    // What is refused for four reasons without a dictionary is refused for one with another agent's.
+    let mut forged = victim.signed_round(now(), Reason::Timeout);
+    forged.envelope.signatures[0].signature = other
+        .signed_round(now(), Reason::Timeout)
+        .envelope
+        .signatures[0]
+        .signature;
+    let mut stranger = victim.round(now(), Reason::Timeout).0;
+    stranger.common.agent.id = Digest::of(b"stranger");
+    let stranger = victim.sign(&AgentStatement::Round(Box::new(stranger)), vec![]);
+    let frame = with(b"neither");
+    for body in [
+        with(&forged.to_bytes().unwrap()),
+        with(&stranger.to_bytes().unwrap()),
+        with(b"neither"),
+        frame[..frame.len() - 1].to_vec(),
+    ] {
+        let problem = victim.send_body(body, Some(name)).await.unwrap_err();
+        assert_eq!(problem.code, "dictionary_unknown");
+    }
+    // Nor may another agent of the fleet sign what it guesses of this one.
+    let next = other.signed_round(now(), Reason::Timeout);
+    let body = with(&next.to_bytes().unwrap());
+    let problem = other.send_body(body, Some(name)).await.unwrap_err();
+    assert_eq!(problem.code, "dictionary_unknown");
+    victim.deliver(now(), Reason::Timeout).await;
+}

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use crypto::Digest;
 use evidence::json;
-use tokio::sync::SemaphorePermit;
 use wire::decision::{Actor, Enrolled, Next};
 use wire::enrolment::{Challenge, EnrolAnswer, EnrolRequest, MAX_ENROLMENT_BYTES, possession};
 use wire::problem::PROBLEM_TYPE;
@@ -19,6 +18,7 @@ use wire::submission::{BUNDLE_HEADER, DICTIONARY_HEADER, MAX_BODY_BYTES, SUBMISS
 
 use crate::app::App;
 use crate::ingest::admit;
+use crate::ingest::body_budget::Room;
 use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{Command, EnrolCommand};
 
@@ -63,7 +63,7 @@ async fn challenge(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
 }
 
 async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
-    let (_permit, body) = read_body(&app, request, MAX_ENROLMENT_BYTES).await?;
+    let (_room, body) = read_body(&app, request, MAX_ENROLMENT_BYTES).await?;
     let request: EnrolRequest =
         json::parse(&body).map_err(|error| Refusal::Enrolment(error.to_string()))?;
     let key = request.spki.key_id();
@@ -151,12 +151,17 @@ async fn statement(State(app): State<Arc<App>>, request: Request) -> Result<Resp
         return Err(Refusal::MediaType);
     }
     let dictionary = dictionary(headers)?;
-    let (_permit, body) = read_body(&app, request, MAX_BODY_BYTES).await?;
-    let bytes = admit::decompress(&app.keyring, &body, dictionary.as_ref())?;
-    let verified = admit::verify(&app.keyring, &bytes)?;
-    let accepted = app
-        .submit(|answer| Command::Statement(Box::new(verified), answer))
-        .await?;
+    let (mut room, body) = read_body(&app, request, MAX_BODY_BYTES).await?;
+    let verified = admit::open(&app.keyring, &body, dictionary.as_ref(), &mut room)?;
+    // A task of its own: a sender that goes away does not free the room of what still waits for the sequencer.
+    let waiting = tokio::spawn(async move {
+        let _room = room;
+        app.submit(|answer| Command::Statement(Box::new(verified), answer))
+            .await
+    });
+    let accepted = waiting
+        .await
+        .map_err(|_| Refusal::Stopped("it is stopping".to_owned()))??;
     let mut response = answer_json(RECEIPT_TYPE, &accepted.receipt)?;
     if let Some(bundle) = accepted
         .bundle
@@ -197,29 +202,17 @@ fn dictionary(headers: &HeaderMap) -> Result<Option<Digest>, Refusal> {
 }
 
 /// Reads a body of at most `limit` bytes, within what all bodies together may take.
-async fn read_body(
-    app: &App,
-    request: Request,
-    limit: usize,
-) -> Result<(SemaphorePermit<'_>, Bytes), Refusal> {
-    let length = request
+async fn read_body(app: &App, request: Request, limit: usize) -> Result<(Room, Bytes), Refusal> {
+    let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let length = length.unwrap_or(limit);
-    if length > limit {
+    if announced.is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge);
     }
-    let units = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
-    let permit = app
-        .bodies
-        .try_acquire_many(units)
-        .map_err(|_| Refusal::Busy)?;
-    let body: Body = request.into_body();
-    let bytes = axum::body::to_bytes(body, length)
-        .await
-        .map_err(|_| Refusal::TooLarge)?;
-    Ok((permit, bytes))
+    let mut room = app.bodies.room();
+    let bytes = room.read(request.into_body(), limit).await?;
+    Ok((room, bytes))
 }
 
 /// What a stranger wrote, without control characters and not too long.

@@ -12,11 +12,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::auth::throttle::Throttle;
 use crate::ingest::admit::Keyring;
+use crate::ingest::body_budget::BodyBudget;
 use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{Accepted, Command, Published};
 use crate::queries::Library;
 
-/// Bytes of bodies that may be held at once, in units of 1 KB: 256 MB whatever strangers send.
+/// KB of bodies that may be held at once, as sent and decompressed: 256 MB whatever strangers send.
 pub const BODY_BUDGET_KB: usize = 256 * 1024;
 /// Passwords verified at once: argon2 takes 19 MB each.
 const SIGN_INS_AT_ONCE: usize = 4;
@@ -41,8 +42,8 @@ pub struct App {
     pub policy_key: VerifyingKey,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Bytes of bodies held at once.
-    pub bodies: Semaphore,
+    /// Room for the bodies of agents.
+    pub bodies: BodyBudget,
     /// Passwords verified at once.
     pub sign_ins: Semaphore,
     /// How often sign-in may be tried.
@@ -82,7 +83,7 @@ impl App {
             log_key,
             policy_key,
             clock,
-            bodies: Semaphore::new(BODY_BUDGET_KB),
+            bodies: BodyBudget::new(BODY_BUDGET_KB),
             sign_ins: Semaphore::new(SIGN_INS_AT_ONCE),
             throttle: Throttle::default(),
             library,

@@ -7,6 +7,7 @@
 //! was validly signed and refused is an entry too.
 
 pub mod admit;
+pub mod body_budget;
 pub mod chain;
 pub mod fleet;
 pub mod head;

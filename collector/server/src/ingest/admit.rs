@@ -11,6 +11,7 @@ use wire::envelope::{Envelope, STATEMENT_TYPE};
 use wire::statement::AgentStatement;
 use wire::submission::{MAX_SUBMISSION_BYTES, Submission};
 
+use super::body_budget::Room;
 use super::fleet::Fleet;
 use super::refusal::Refusal;
 
@@ -107,23 +108,39 @@ pub struct VerifiedEnvelope {
     pub disclosures: Vec<Disclosure>,
 }
 
-/// Decompresses a body, bounded before and after.
+/// Decompresses and verifies a body, bounded before and after.
+///
+/// A dictionary serves its own agent alone, and whoever names one without being that agent is told nothing else: a
+/// stranger could otherwise have the payload of a host completed, and read from the kind of refusal what is in it.
 ///
 /// # Errors
-/// [`Refusal`] for another dictionary, a broken frame, or too much.
-pub fn decompress(
+/// [`Refusal`] by what is wrong with it; with a dictionary always [`Refusal::DictionaryUnknown`] (sent again without, it
+/// is told), unless there is no room.
+pub fn open(
     keyring: &Keyring,
     body: &[u8],
     dictionary: Option<&Digest>,
-) -> Result<Vec<u8>, Refusal> {
-    let dictionary = dictionary
-        .map(|digest| keyring.payload(digest).ok_or(Refusal::DictionaryUnknown))
-        .transpose()?;
-    let dictionary = dictionary
-        .as_ref()
-        .map(|payload| payload.as_slice())
-        .unwrap_or_default();
-    inflate(body, dictionary)
+    room: &mut Room,
+) -> Result<VerifiedEnvelope, Refusal> {
+    let mut read = |dictionary: &[u8]| {
+        let bytes = inflate(body, dictionary)?;
+        room.take(bytes.len())?;
+        verify(keyring, &bytes)
+    };
+    let Some(name) = dictionary else {
+        return read(&[]);
+    };
+    let payload = keyring.payload(name).ok_or(Refusal::DictionaryUnknown)?;
+    let verified = read(&payload).map_err(|refusal| match refusal {
+        Refusal::Busy => Refusal::Busy,
+        _ => Refusal::DictionaryUnknown,
+    })?;
+    let agent = verified.statement.common().agent.id;
+    let last = keyring.known(&agent).and_then(|known| known.last);
+    if last.is_none_or(|(digest, _)| digest != *name) {
+        return Err(Refusal::DictionaryUnknown);
+    }
+    Ok(verified)
 }
 
 fn inflate(body: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
@@ -148,11 +165,7 @@ fn inflate(body: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// Verifies a submission.
-///
-/// # Errors
-/// [`Refusal`] by what is wrong with it.
-pub fn verify(keyring: &Keyring, bytes: &[u8]) -> Result<VerifiedEnvelope, Refusal> {
+fn verify(keyring: &Keyring, bytes: &[u8]) -> Result<VerifiedEnvelope, Refusal> {
     let Submission {
         envelope,
         disclosures,
