@@ -3,10 +3,12 @@
 //! Nothing here is skipped where something is missing. A machine that lacks a program, a privilege or a kernel feature makes
 //! the test fail with a message that says so.
 
+pub mod browser;
 pub mod machine;
 pub mod oracle;
 pub mod process;
 pub mod simulated;
+pub mod visitor;
 pub mod world;
 
 use std::path::PathBuf;

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use collector::config::{Config, LogFormat};
 use collector::service::{self, Service};
+use evidence::outcome::Reason;
 use evidence::time::{Clock, SystemClock};
 use ledger::key::Vkey;
 use tempfile::TempDir;
+
+use crate::simulated::SimulatedAgent;
 
 /// Name of the log in tests.
 pub const ORIGIN: &str = "log.test/assay";
@@ -151,5 +154,19 @@ impl World {
         )
         .await;
         made.unwrap_or_else(|error| panic!("{error}")).0
+    }
+
+    /// An agent that is enrolled and has delivered one round, in which nothing could be read; `seed` makes its key.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn agent(&self, seed: u64) -> SimulatedAgent {
+        let token = self.token("default", 1).await;
+        let (url, client) = (self.url(), self.client());
+        let enrolled = SimulatedAgent::enrol(&url, &client, &token, seed, None).await;
+        let mut agent = enrolled.unwrap_or_else(|problem| panic!("refused: {problem:?}"));
+        let now = self.service().app.clock.now();
+        agent.deliver(now, Reason::PermissionDenied).await;
+        agent
     }
 }

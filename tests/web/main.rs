@@ -1,0 +1,5 @@
+//! What people and programs see of a collector: who gets in, who may do what, and what the answers hold.
+
+mod authority;
+mod reading;
+mod sign_in;
