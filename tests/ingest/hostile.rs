@@ -188,3 +188,51 @@ async fn a_dictionary_tells_a_stranger_nothing() {
     assert_eq!(problem.code, "dictionary_unknown");
     victim.deliver(now(), Reason::Timeout).await;
 }
+
+/// A TLS connection that says `said` and then nothing; how long the collector keeps it.
+fn silent(address: std::net::SocketAddr, ca: &std::path::Path, said: &[u8]) -> Duration {
+    use rustls::pki_types::pem::PemObject as _;
+    use std::io::{Read as _, Write as _};
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(rustls::pki_types::CertificateDer::from_pem_file(ca).unwrap())
+        .unwrap();
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let connection = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let stream = std::net::TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(40)))
+        .unwrap();
+    let mut stream = rustls::StreamOwned::new(connection, stream);
+    stream.write_all(said).unwrap();
+    stream.flush().unwrap();
+    let started = std::time::Instant::now();
+    let mut answer = Vec::new();
+    let end = stream.read_to_end(&mut answer);
+    let timed_out = end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    assert!(!timed_out, "the collector keeps a silent connection");
+    started.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_keeps_a_connection_by_saying_little() {
+    let world = World::start().await;
+    let (address, ca) = (world.service().address, world.service().ca.clone().unwrap());
+    let beginnings: [&[u8]; 4] = [
+        b"G",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    let mut clients = tokio::task::JoinSet::new();
+    for said in beginnings {
+        let ca = ca.clone();
+        clients.spawn_blocking(move || silent(address, &ca, said));
+    }
+    for kept in clients.join_all().await {
+        assert!(kept < Duration::from_secs(30), "kept for {kept:?}");
+    }
+}

@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod command;
 pub mod config;
+pub mod connections;
 pub mod export;
 pub mod folder;
 pub mod ingest;

@@ -11,8 +11,9 @@ use axum_server::tls_rustls::RustlsConfig;
 use crypto::{SigningKey, SystemRandom};
 use evidence::baseline;
 use evidence::bundle::{Bundle, BundleError};
-use evidence::time::Clock;
+use evidence::time::{Clock, Timestamp};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rustls::ServerConfig;
 use store::{Store, StoreError};
 use tokio::task::JoinHandle;
 use tower_http::compression::CompressionLayer;
@@ -31,7 +32,7 @@ use crate::queries::Library;
 use crate::tls::{self, TlsError};
 use crate::web::failure::Failure;
 use crate::web::request;
-use crate::{agent_api, api, log_api, web};
+use crate::{agent_api, api, connections, log_api, web};
 
 /// Longest a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,6 +40,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_REQUEST_BYTES: usize = wire::submission::MAX_BODY_BYTES + 1;
 /// How long open requests may go on when the collector stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often the certificate is made or read anew.
+const RENEW_EVERY: Duration = Duration::from_secs(12 * 3600);
 /// The group that gets the baseline on a new log.
 pub const DEFAULT_GROUP: &str = "default";
 
@@ -88,6 +91,7 @@ pub struct Service {
     handle: Handle<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
     sequencer: JoinHandle<()>,
+    renewal: JoinHandle<()>,
     _lock: FolderLock,
 }
 
@@ -136,16 +140,16 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Service, Se
             address: config.listen,
             source,
         })?;
-    let (tls, ca) = match &config.tls {
-        Some(given) => (tls::given(given)?, None),
-        None => (
-            tls::own(&folder, &names(config), clock.now())?,
-            Some(folder.key_file("ca.pem")),
-        ),
-    };
+    let tls = certificate(config, &folder, clock.now())?;
+    let ca = config.tls.is_none().then(|| folder.key_file("ca.pem"));
     let handle = Handle::new();
     let failed = |source| ServiceError::Listen { address, source };
-    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(tls))
+    let tls = RustlsConfig::from_config(tls);
+    let renewal = renew(tls.clone(), RENEW_EVERY, {
+        let (config, clock) = (config.clone(), clock.clone());
+        move || certificate(&config, &folder, clock.now())
+    });
+    let server = connections::server(listener, tls)
         .map_err(failed)?
         .handle(handle.clone());
     let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
@@ -158,13 +162,54 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Service, Se
         handle,
         server,
         sequencer,
+        renewal: tokio::spawn(renewal),
         _lock: lock,
     })
 }
 
+/// The server's certificate: the given one as it is now, or a new one of the collector's own authority.
+fn certificate(
+    config: &Config,
+    folder: &DataFolder,
+    now: Timestamp,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    match &config.tls {
+        Some(given) => tls::given(given),
+        None => tls::own(folder, &names(config), now),
+    }
+}
+
+/// Takes a fresh certificate into use from time to time, so that none expires under a collector that runs for long.
+async fn renew(
+    tls: RustlsConfig,
+    every: Duration,
+    certificate: impl Fn() -> Result<Arc<ServerConfig>, TlsError>,
+) {
+    loop {
+        tokio::time::sleep(every).await;
+        match certificate() {
+            Ok(fresh) => tls.reload_from_config(fresh),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no new certificate; the one in use stays"
+            ),
+        }
+    }
+}
+
 impl Service {
+    /// Returns when a part has ended though nobody asked the collector to stop: it must not seem to run on.
+    pub async fn failed(&mut self) -> &'static str {
+        tokio::select! {
+            _ = &mut self.server => "the server",
+            _ = &mut self.sequencer => "the sequencer",
+            _ = &mut self.renewal => "the renewal of the certificate",
+        }
+    }
+
     /// Stops taking requests, answers those that are open, writes what was accepted, and returns.
     pub async fn stop(self) {
+        self.renewal.abort();
         self.handle.graceful_shutdown(Some(GRACE));
         let _ = self.server.await;
         self.app.store.readers().close().await;
@@ -290,4 +335,59 @@ fn baseline_to_activate(
 /// [`BundleError`] if it cannot be written.
 pub fn sign_bundle(bundle: &Bundle, policy: &SigningKey) -> Result<Envelope, BundleError> {
     Ok(Envelope::sign(BUNDLE_TYPE, bundle.to_bytes()?, &[policy]))
+}
+
+#[cfg(test)]
+mod tests {
+    use evidence::time::SystemClock;
+
+    use super::*;
+    use crate::config::LogFormat;
+
+    fn config(data: PathBuf) -> Config {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Config {
+            data,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            origin: "log.test/service".to_owned(),
+            url: None,
+            checkpoint: None,
+            tls: None,
+            names: Vec::new(),
+            log: LogFormat::Text,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_renewed_while_the_collector_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path().join("data"));
+        let folder = DataFolder::open(&config.data).unwrap();
+        let now = || SystemClock::new().now();
+        let first = certificate(&config, &folder, now()).unwrap();
+        let tls = RustlsConfig::from_config(first.clone());
+        let renewal = tokio::spawn(renew(tls.clone(), Duration::from_millis(5), move || {
+            certificate(&config, &folder, now())
+        }));
+        let renewed = async {
+            while Arc::ptr_eq(&first, &tls.get_inner()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), renewed).await;
+        assert!(waited.is_ok(), "the first certificate is still in use");
+        renewal.abort();
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_is_told_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path().join("data"));
+        let started = start(&config, Arc::new(SystemClock::new())).await;
+        let mut service = started.unwrap_or_else(|error| panic!("{error}"));
+        let still = tokio::time::timeout(Duration::from_millis(50), service.failed()).await;
+        assert!(still.is_err());
+        service.sequencer.abort();
+        assert_eq!(service.failed().await, "the sequencer");
+    }
 }

@@ -1,7 +1,7 @@
 //! TLS: given certificates, or the collector's own authority.
 //!
-//! TLS 1.3 only. The own authority is made once; the server's certificate is made anew at each start, so that it never
-//! expires on a collector that is restarted once in its validity of a year, and every address change is followed.
+//! TLS 1.3 only. The own authority is made once; the server's certificate is made anew at each start and twice a day, so that
+//! it never expires; given certificates are read again as often, so that their renewal is followed without a restart.
 
 use std::path::Path;
 use std::sync::Arc;

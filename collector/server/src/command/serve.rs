@@ -16,9 +16,12 @@ use crate::service;
 pub async fn run(config: &Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     telemetry(config.log, "info");
-    let service = service::start(&config, Arc::new(SystemClock::new())).await?;
+    let mut service = service::start(&config, Arc::new(SystemClock::new())).await?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    stop_signal().await?;
+    tokio::select! {
+        signal = stop_signal() => signal?,
+        part = service.failed() => anyhow::bail!("{part} ended by itself; start the collector again"),
+    }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     service.stop().await;
     Ok(())
