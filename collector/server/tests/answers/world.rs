@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::ingest::admit::{self, Keyring};
+use collector::ingest::body_budget::BodyBudget;
 use collector::ingest::refusal::Refusal;
 use collector::ingest::sequencer::{
     self, Accepted, ActivateCommand, Command, EndCommand, EnrolCommand, Published, SigningKeys,
@@ -241,8 +242,9 @@ impl World {
             envelope,
             disclosures: fresh,
         };
-        let bytes = submission.to_bytes().unwrap();
-        let verified = admit::verify(&self.keyring, &bytes).unwrap();
+        let body = store::compress(&submission.to_bytes().unwrap(), &[]).unwrap();
+        let mut room = BodyBudget::new(1024).room();
+        let verified = admit::open(&self.keyring, &body, None, &mut room).unwrap();
         self.submit(|answer| Command::Statement(Box::new(verified), answer))
             .await
             .index
