@@ -136,9 +136,14 @@ impl OverviewPage {
                 self.period
             ),
         };
+        let now = match self.tiles().filter(|tile| tile.failing > 0).count() as u64 {
+            0 => " No primary check fails now.".to_owned(),
+            1 => " Primary checks of 1 control fail now.".to_owned(),
+            some => format!(" Primary checks of {some} controls fail now."),
+        };
         match rest.is_empty() {
-            true => format!("{first}."),
-            false => format!("{first}; {}.", rest.join(", ")),
+            true => format!("{first}.{now}"),
+            false => format!("{first}; {}.{now}", rest.join(", ")),
         }
     }
 

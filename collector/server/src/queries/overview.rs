@@ -1,6 +1,6 @@
 //! How do the hosts stand against Annex A, and what changed?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::store::Store;
 use ::store::reading::Change;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{AsOf, Paper, Period, Portion, Viewer};
-use super::fleet::{self, Fleet};
+use super::fleet::{self, Current, Fleet};
 use super::words::theme_name;
 use super::{Library, QueryError};
 use crate::pages::frame::Section;
@@ -76,6 +76,8 @@ pub struct ControlVerdict {
     /// Its verdict over the period.
     #[schema(value_type = String)]
     pub verdict: Verdict,
+    /// Hosts on which a primary check fails now, whatever the period says.
+    pub hosts_failing: u64,
 }
 
 /// The figures at the top of the overview.
@@ -160,13 +162,14 @@ pub async fn overview(
     let reach = fleet::fails_from(earlier.from, &rules);
     let intervals = store.intervals_since(earlier.from, reach, None).await?;
     let records = fleet.records(period.record(), &intervals);
-    let (controls, figures) = assess(&fleet, library, &records, &rules);
+    let (mut controls, figures) = assess(&fleet, library, &records, &rules);
     let before = period.known_from.is_none() && fleet.first_enrolled().is_some();
     let before = before.then(|| {
         let records = fleet.records(earlier, &intervals);
         assess(&fleet, library, &records, &rules).1
     });
     let standings = fleet.standings(&intervals);
+    failing_now(&fleet, library, &standings, &mut controls);
     let now_figures = Figures::of(standings.iter().map(|current| current.standing));
     let open = open_deviations(&records, &rules);
     let rounds = store.kinds(fleet.as_of.entries).await?;
@@ -228,6 +231,7 @@ fn assess(
             theme: control.theme,
             class: control.class,
             verdict,
+            hosts_failing: 0,
         });
     }
     let figures = PeriodFigures {
@@ -236,6 +240,31 @@ fn assess(
         open_deviations: open_deviations(records, rules).len() as u64,
     };
     (controls, figures)
+}
+
+/// Counts, control by control, the hosts on which a primary check fails now: known from the first round on, when the
+/// period is still too short for a verdict.
+fn failing_now(
+    fleet: &Fleet,
+    library: &Library,
+    standings: &[Current<'_>],
+    controls: &mut [ControlVerdict],
+) {
+    let mut failing: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    for current in standings.iter().filter(|c| c.standing == Standing::Fail) {
+        let hosts = failing.entry(current.check.as_str()).or_default();
+        hosts.insert(current.host.row);
+    }
+    for (control, verdict) in library.catalogue.controls().iter().zip(controls) {
+        let primary = fleet.checks_of(&control.id, Role::Primary);
+        let checks = primary.iter().map(|check| &fleet.checks[check.0 as usize]);
+        let hosts: BTreeSet<i64> = checks
+            .filter_map(|check| failing.get(check.as_str()))
+            .flatten()
+            .copied()
+            .collect();
+        verdict.hosts_failing = hosts.len() as u64;
+    }
 }
 
 /// The deviations of every check that are open at the end of the records' period.
@@ -348,6 +377,7 @@ fn tile(control: &ControlVerdict) -> Tile {
         title: control.title.clone(),
         class: control.class.into(),
         verdict: control.verdict.into(),
+        failing: control.hosts_failing,
         href: route::control(&control.id),
     }
 }

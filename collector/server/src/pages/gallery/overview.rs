@@ -48,6 +48,11 @@ fn themes() -> Vec<Theme> {
                 title: (*title).to_owned(),
                 class: *class,
                 verdict: verdict(place, *class),
+                failing: if verdict(place, *class) == Verdict::NotOperating {
+                    3
+                } else {
+                    0
+                },
                 href: route::control(&format!("A.{number}")),
             })
             .collect(),
@@ -265,7 +270,7 @@ fn the_sentence_counts_what_did_not_operate() {
     assert_eq!(
         overview().answer(),
         "2 of 46 host-evidenced controls did not operate in the last 30 days; \
-         8 operated with deviations, 3 lack sufficient evidence."
+         8 operated with deviations, 3 lack sufficient evidence. Primary checks of 2 controls fail now."
     );
     assert_eq!(
         first_start().answer(),
@@ -286,10 +291,11 @@ fn the_sentence_says_all_only_when_it_is_all() {
         if tile.verdict != Verdict::DocumentsOnly {
             tile.verdict = Verdict::Operating;
         }
+        tile.failing = 0;
     }
     assert_eq!(
         page.answer(),
-        "All 46 host-evidenced controls operated in the last 30 days."
+        "All 46 host-evidenced controls operated in the last 30 days. No primary check fails now."
     );
     let partial = page.themes[0]
         .tiles
@@ -299,6 +305,6 @@ fn the_sentence_says_all_only_when_it_is_all() {
     assert_eq!(
         page.answer(),
         "45 of 46 host-evidenced controls operated in the last 30 days without a deviation; \
-         1 lacks sufficient evidence."
+         1 lacks sufficient evidence. No primary check fails now."
     );
 }

@@ -66,7 +66,7 @@ impl Observed {
     pub fn of(value: &Value) -> Self {
         match value {
             Value::Object(map) if !map.is_empty() => Self::Named(Facts::of(value)),
-            other => Self::Text(text(other)),
+            other => Self::Text(words(other)),
         }
     }
 
@@ -76,16 +76,34 @@ impl Observed {
             Value::Object(map) if !map.is_empty() => {
                 let parts: Vec<String> = map
                     .iter()
-                    .map(|(name, value)| format!("{name}: {}", text(value)))
+                    .map(|(name, value)| format!("{name}: {}", words(value)))
                     .collect();
                 parts.join("; ")
             }
-            other => text(other),
+            other => words(other),
         };
         match whole.char_indices().nth(most) {
             Some((cut, _)) => format!("{}…", whole.split_at(cut).0),
             None => whole,
         }
+    }
+}
+
+/// A value as people write it: members as `name value`, one object after the other. Facts keep their own layout.
+fn words(value: &Value) -> String {
+    match value {
+        Value::Array(values) if !values.iter().all(is_single) => {
+            let each: Vec<String> = values.iter().map(words).collect();
+            each.join("; ")
+        }
+        Value::Object(map) if !map.is_empty() => {
+            let members: Vec<String> = map
+                .iter()
+                .map(|(name, value)| format!("{name} {}", words(value)))
+                .collect();
+            members.join(", ")
+        }
+        other => text(other),
     }
 }
 

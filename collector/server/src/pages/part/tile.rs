@@ -51,6 +51,8 @@ pub struct Tile {
     pub class: Class,
     /// How it did over the period.
     pub verdict: Verdict,
+    /// Hosts on which a primary check fails now.
+    pub failing: u64,
     /// Address of its page.
     pub href: String,
 }
