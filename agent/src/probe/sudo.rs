@@ -22,7 +22,9 @@ const SUDO: &str = "/usr/bin/sudo";
 const DOAS: [&str; 2] = ["/usr/bin/doas", "/usr/local/bin/doas"];
 const DOAS_CONF: &str = "/etc/doas.conf";
 /// PAM services that people raise their rights through.
-const SERVICES: [&str; 4] = ["sudo", "sudo-i", "su", "doas"];
+///
+/// `su -` asks a stack of its own, as `sudo -i` does.
+const SERVICES: [&str; 5] = ["sudo", "sudo-i", "su", "su-l", "doas"];
 /// Anything that takes what programs send to syslog(3).
 const SINKS: [&str; 4] = [
     "/usr/lib/systemd/systemd-journald",
@@ -77,6 +79,8 @@ struct Grant {
     command: String,
     /// The file name of the program, `ALL` for any.
     program: String,
+    /// What program it is, without version and build: `python` of `python3.11`, `vim` of `vim.tiny`.
+    kind: String,
     /// A wildcard stands in the command.
     wildcard: bool,
     /// Any command, or a command of any name in a directory.
@@ -228,6 +232,7 @@ fn grant(rule: &Rule, host_name: &str) -> Grant {
         here: rule.is_here(host_name),
         run_as: rule.run_as.clone(),
         program: program.to_owned(),
+        kind: kind(program).to_owned(),
         wildcard,
         // /usr/bin/ is every program of that directory, a wildcard in the path is any it matches.
         unrestricted: rule.command == "ALL"
@@ -240,6 +245,31 @@ fn grant(rule: &Rule, host_name: &str) -> Grant {
     }
 }
 
+/// A program under the names that distributions give to its versions and builds. Any other ending is part of the name:
+/// `install.sh` is no `install`.
+fn kind(program: &str) -> &str {
+    const BUILDS: [&str; 12] = [
+        "athena",
+        "basic",
+        "bsd",
+        "distrib",
+        "gtk",
+        "gtk3",
+        "motif",
+        "nox",
+        "openbsd",
+        "original",
+        "tiny",
+        "traditional",
+    ];
+    let plain = match program.split_once(['.', '-']) {
+        Some((name, build)) if BUILDS.contains(&build) => name,
+        _ => program,
+    };
+    let name = plain.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    if name.is_empty() { plain } else { name }
+}
+
 fn add_doas(
     observation: &mut Observation<'_>,
     grants: &mut Vec<Grant>,
@@ -248,19 +278,16 @@ fn add_doas(
     let text = observation.text(DOAS_CONF)?.unwrap_or_default();
     match doas::permits(&text) {
         Ok(permits) => grants.extend(permits.into_iter().map(|permit| {
+            let path = permit.command.split(' ').next().unwrap_or_default();
+            let program = path.rsplit('/').next().unwrap_or_default();
             Grant {
                 subject: permit.identity,
                 except: Vec::new(),
                 hosts: "ALL".to_owned(),
                 here: true,
                 run_as: vec![permit.target],
-                program: permit
-                    .command
-                    .split(' ')
-                    .next()
-                    .and_then(|path| path.rsplit('/').next())
-                    .unwrap_or_default()
-                    .to_owned(),
+                program: program.to_owned(),
+                kind: kind(program).to_owned(),
                 wildcard: false,
                 unrestricted: permit.command == "ALL",
                 command: permit.command,
@@ -384,4 +411,29 @@ fn uses_pty_by_default(version: &str) -> bool {
         .map(|number| number.parse::<u32>().unwrap_or_default());
     let mut next = || numbers.next().unwrap_or_default();
     (next(), next(), next()) >= (1, 9, 14)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind;
+
+    #[test]
+    fn versions_and_builds_are_the_same_program() {
+        for (program, expected) in [
+            ("python3.11", "python"),
+            ("python3", "python"),
+            ("perl5.36.0", "perl"),
+            ("lua5.4", "lua"),
+            ("vim.tiny", "vim"),
+            ("emacs-gtk", "emacs"),
+            ("nc.openbsd", "nc"),
+            ("bash", "bash"),
+            ("install.sh", "install.sh"),
+            ("tar-backup", "tar-backup"),
+            ("7", "7"),
+            ("", ""),
+        ] {
+            assert_eq!(kind(program), expected, "{program}");
+        }
+    }
 }

@@ -72,10 +72,8 @@ fn judge(lines: &[String]) -> Option<String> {
     for line in lines {
         let (control, module, arguments) = parts(line)?;
         // success=N jumps over what follows, which is how Debian's stacks step over pam_deny.
-        let suffices = control == "sufficient"
-            || (control.contains("success=")
-                && !control.contains("success=ignore")
-                && !control.contains("success=ok"));
+        let success = on_success(&control);
+        let suffices = !matches!(success, "ok" | "ignore" | "bad" | "die" | "reset");
         let trusts =
             module == "pam_wheel.so" && arguments.split_whitespace().any(|word| word == "trust");
         if suffices && (OPEN.contains(&module.as_str()) || trusts) {
@@ -87,6 +85,26 @@ fn judge(lines: &[String]) -> Option<String> {
     };
     let only_neutral = !lines.is_empty() && !lines.iter().any(asks);
     only_neutral.then(|| "no module that asks for anything".to_owned())
+}
+
+/// What a module's success does, as pam.conf(5) spells it out: `done` ends the stack, a number jumps.
+fn on_success(control: &str) -> &str {
+    let action = |name: &str| {
+        let of_name = control
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='));
+        of_name
+            .filter(|pair| pair.0 == name)
+            .map(|pair| pair.1)
+            .last()
+    };
+    match control {
+        "sufficient" => "done",
+        "required" | "requisite" | "optional" => "ok",
+        _ => action("success")
+            .or_else(|| action("default"))
+            .unwrap_or("ignore"),
+    }
 }
 
 /// Control, file name of the module, arguments.
@@ -127,6 +145,12 @@ mod tests {
         ));
         assert!(open(
             "auth [success=done default=bad] /lib/security/pam_permit.so\nauth required pam_unix.so"
+        ));
+        assert!(open(
+            "auth [default=done] pam_permit.so\nauth required pam_unix.so"
+        ));
+        assert!(!open(
+            "auth [success=ok default=1] pam_succeed_if.so user = root\nauth required pam_unix.so"
         ));
         assert!(open("auth required pam_permit.so"));
         assert!(open(
