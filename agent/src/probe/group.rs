@@ -61,24 +61,20 @@ struct Members {
 }
 
 impl Members {
-    fn add_groups(&mut self, groups: &[LocalGroup]) {
-        for group in groups {
-            for member in &group.members {
-                let known = self.groups.entry(member.clone()).or_default();
-                known.insert(group.name.clone());
-            }
-        }
-    }
-
-    /// Every name of the primary gid counts: with two groups of one id, both are that group to the kernel.
-    fn add_primary(&mut self, accounts: &[LocalAccount], groups: &[LocalGroup]) {
+    /// Members listed, and accounts by their primary group. Every name of the gid counts: with two groups of one id,
+    /// both are that group to the kernel, and sudo asks for the name of the id.
+    fn add(&mut self, accounts: &[LocalAccount], groups: &[LocalGroup]) {
         let mut names: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
         for group in groups {
             names.entry(group.gid).or_default().push(&group.name);
         }
-        for account in accounts {
-            for name in names.get(&account.gid).into_iter().flatten() {
-                let known = self.groups.entry(account.name.clone()).or_default();
+        let listed = groups
+            .iter()
+            .flat_map(|group| group.members.iter().map(|member| (member, group.gid)));
+        let primary = accounts.iter().map(|account| (&account.name, account.gid));
+        for (member, gid) in listed.chain(primary) {
+            for name in names.get(&gid).into_iter().flatten() {
+                let known = self.groups.entry(member.clone()).or_default();
                 known.insert((*name).to_owned());
             }
         }
@@ -122,8 +118,7 @@ impl Probe for Groups {
         let table = nss::groups(observation)?;
         let shadow = nss::group_shadow(observation)?.unwrap_or_default();
         let mut members = Members::default();
-        members.add_groups(&table.entries);
-        members.add_primary(&accounts.entries, &table.entries);
+        members.add(&accounts.entries, &table.entries);
         members.add_shadow(&shadow.entries);
 
         let mut groups: Vec<Group> = table
