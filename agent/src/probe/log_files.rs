@@ -126,9 +126,10 @@ impl Walk {
             }
             self.left -= 1;
             let path = format!("{directory}/{}", entry.name);
-            // A link says nothing; what a log file's name leads to does.
+            // A link says nothing; what the name of a log file or of a directory of logs leads to does.
             let found = if entry.kind == FileKind::Link {
-                if holds(&path, FileKind::Regular).is_none() {
+                let kinds = [FileKind::Regular, FileKind::Directory];
+                if kinds.iter().all(|kind| holds(&path, *kind).is_none()) {
                     continue;
                 }
                 observation.host().stat(&path)
@@ -142,7 +143,7 @@ impl Walk {
                 Err(error) => return Err(error.into()),
             };
             self.look_at(observation, &path, &stat)?;
-            if entry.kind == FileKind::Directory && depth < MAX_DEPTH {
+            if stat.kind == FileKind::Directory && depth < MAX_DEPTH {
                 self.directory(observation, &path, depth + 1)?;
             }
         }
