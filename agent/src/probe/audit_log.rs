@@ -141,6 +141,8 @@ impl Settings {
             };
             match name.trim().to_ascii_lowercase().as_str() {
                 "write_logs" => settings.write_logs = value.eq_ignore_ascii_case("yes"),
+                // The older way to say write_logs = no, which the daemon still takes.
+                "log_format" if value.eq_ignore_ascii_case("nolog") => settings.write_logs = false,
                 "log_file" => value.clone_into(&mut settings.log_file),
                 "max_log_file" => settings.max_log_file = number()?,
                 "num_logs" => settings.num_logs = number()?,
