@@ -17,7 +17,7 @@ pub struct Logrotate;
 /// Facts of log rotation.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LogrotateFacts {
-    /// `/etc/logrotate.conf` is there.
+    /// The program and `/etc/logrotate.conf` are there: a package that was removed leaves its configuration behind.
     installed: bool,
     /// Files and patterns that rules are for.
     patterns: u64,
@@ -67,6 +67,7 @@ struct Large {
     rotated: bool,
 }
 
+const PROGRAM: &str = "/usr/sbin/logrotate";
 const LARGE_BYTES: u64 = 10 * 1024 * 1024;
 const MAX_DEPTH: usize = 3;
 const MAX_NAMES: usize = 20_000;
@@ -108,7 +109,7 @@ impl Probe for Logrotate {
         let timer = units.get("logrotate.timer");
         let service = units.get("logrotate.service");
         Ok(LogrotateFacts {
-            installed: patterns.is_some(),
+            installed: patterns.is_some() && observation.stat(PROGRAM)?.is_some(),
             patterns: patterns.map_or(0, |patterns| patterns.len() as u64),
             timer_active: timer.is_some_and(|unit| unit.active),
             timer_enabled: timer.is_some_and(|unit| unit.enabled && !unit.masked),
