@@ -36,7 +36,7 @@ enum TimerState {
     Stopped,
     /// Does not start at boot.
     Disabled,
-    /// Cannot be started at all.
+    /// Cannot be started at all, or what it starts cannot.
     Masked,
     /// There is none.
     Absent,
@@ -46,11 +46,13 @@ impl Schedule {
     pub(super) fn read(observation: &mut Observation<'_>) -> Result<Schedule, Unobservable> {
         let live = observation.is_live();
         let found = units(observation, &[REFRESH, UPGRADE])?;
-        let state = |name: &str| {
-            found
-                .get(name)
-                .map_or(TimerState::Absent, |unit| timer(unit, live))
+        let state = |name: &str, masked: bool| match found.get(name) {
+            Some(unit) if unit.exists && masked => TimerState::Masked,
+            Some(unit) => timer(unit, live),
+            None => TimerState::Absent,
         };
+        let refresh = state(REFRESH, is_masked(observation, "apt-daily.service"));
+        let upgrade = state(UPGRADE, is_masked(observation, "apt-daily-upgrade.service"));
         let job = observation.stat(COMPATIBLE)?;
         let mut cron = false;
         if job.is_some_and(|stat| stat.mode & 0o111 != 0) {
@@ -59,11 +61,21 @@ impl Schedule {
             }
         }
         Ok(Schedule {
-            refresh: state(REFRESH),
-            upgrade: state(UPGRADE),
+            refresh,
+            upgrade,
             cron,
         })
     }
+}
+
+/// Whether a unit is masked by a link to nothing, systemctl(1) `mask`, for good or until the next boot.
+fn is_masked(observation: &mut Observation<'_>, unit: &str) -> bool {
+    ["/etc/systemd/system", "/run/systemd/system"]
+        .iter()
+        .any(|directory| {
+            let target = observation.host().read_link(&format!("{directory}/{unit}"));
+            target.is_ok_and(|target| target == "/dev/null")
+        })
 }
 
 fn timer(unit: &Unit, live: bool) -> TimerState {
