@@ -47,6 +47,25 @@ pub(super) fn parse(text: &str) -> Result<Vec<Statement>, String> {
     Ok(statements)
 }
 
+/// Adds what stands behind `&` to the last rule: in a condition to its last branch. False if there is no rule.
+fn continue_with(statements: &mut [Statement], action: Vec<Statement>) -> bool {
+    match statements.last_mut().map(|last| &mut last.kind) {
+        Some(Kind::Rule(_, actions)) => actions.extend(action),
+        Some(Kind::If(_, then, otherwise)) => {
+            let branch = if otherwise.is_empty() {
+                then
+            } else {
+                otherwise
+            };
+            if !continue_with(branch, action.clone()) {
+                branch.extend(action);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
 struct Reader<'t> {
     text: &'t str,
     at: usize,
@@ -130,10 +149,12 @@ impl<'t> Reader<'t> {
                 self.at += 1;
             } else if let Some(continued) = rest.strip_prefix('&') {
                 self.at += rest.len() - continued.len();
+                // Behind a closed block it is a syntax error of the daemon's too.
+                let before = self.text.get(..self.at).unwrap_or_default();
+                let closed = before.trim_end_matches(['&', ' ', '\t', '\n', '\r']);
                 let action = self.action(depth)?;
-                match found.last_mut().map(|last| &mut last.kind) {
-                    Some(Kind::Rule(_, actions)) => actions.extend(action),
-                    _ => return self.wrong("& without a rule before it"),
+                if closed.ends_with('}') || !continue_with(&mut found, action) {
+                    return self.wrong("& without a rule before it");
                 }
             } else {
                 found.extend(self.statement(depth)?);
