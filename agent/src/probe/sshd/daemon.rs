@@ -1,14 +1,18 @@
 //! Whether sshd runs or would, and with which options: they come before every file.
 
+use std::collections::BTreeMap;
+
 use super::config::{self, ConfigError};
 use super::evaluate::Given;
 use super::keyword;
 use super::syntax;
 use crate::host::HostError;
-use crate::probe::unit::units;
+use crate::probe::unit::{Unit, units};
 use crate::probe::{Observation, Unobservable};
 
 const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
+/// What a socket starts for each connection.
+const TEMPLATES: [&str; 2] = ["ssh@.service", "sshd@.service"];
 const SOCKETS: [&str; 4] = [
     "ssh.socket",
     "sshd.socket",
@@ -153,7 +157,7 @@ impl Daemon {
     ) -> Result<Daemon, Unobservable> {
         let names = [SERVICES.as_slice(), SOCKETS.as_slice()].concat();
         let units = units(observation, &names)?;
-        let any = |names: &[&str], what: fn(&crate::probe::unit::Unit) -> bool| {
+        let any = |names: &[&str], what: fn(&Unit) -> bool| {
             names.iter().any(|name| units.get(*name).is_some_and(what))
         };
         let mut pid = SERVICES
@@ -176,6 +180,9 @@ impl Daemon {
         } else {
             State::Off
         };
+        let by_socket = !matches!(state, State::Running)
+            && !any(&SERVICES, |unit| unit.enabled)
+            && each_connection_has_its_own(observation, &units)?;
         let running = match pid {
             Some(pid) => running_options(observation, pid)?,
             None => None,
@@ -184,7 +191,7 @@ impl Daemon {
             state,
             pid,
             running,
-            boot: boot_options(observation)?,
+            boot: boot_options(observation, by_socket)?,
         })
     }
 }
@@ -257,15 +264,46 @@ fn from_process(title: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
+/// Whether a socket that listens or will (`Accept=yes`) starts an instance of the template unit for every connection.
+fn each_connection_has_its_own(
+    observation: &mut Observation<'_>,
+    units: &BTreeMap<String, Unit>,
+) -> Result<bool, Unobservable> {
+    const YES: [&str; 4] = ["yes", "true", "on", "1"];
+    for name in SOCKETS {
+        let used = units
+            .get(name)
+            .is_some_and(|unit| unit.active || unit.enabled);
+        if !used {
+            continue;
+        }
+        let text = unit_text(observation, name)?.unwrap_or_default();
+        let accept = text
+            .lines()
+            .filter_map(|line| line.trim().split_once('='))
+            .filter(|(key, _)| key.trim() == "Accept")
+            .map(|(_, value)| value.trim().to_ascii_lowercase())
+            .last();
+        if accept.is_some_and(|value| YES.contains(&value.as_str())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Options that the unit, or without one the start script, gives to sshd.
-fn boot_options(observation: &mut Observation<'_>) -> Result<CommandLine, Unobservable> {
+fn boot_options(
+    observation: &mut Observation<'_>,
+    by_socket: bool,
+) -> Result<CommandLine, Unobservable> {
     let mut environment = Vec::new();
     for (file, _) in OPTION_FILES {
         if let Some(text) = observation.text(file)? {
             environment.extend(assignments(&text));
         }
     }
-    for service in SERVICES {
+    let services = if by_socket { TEMPLATES } else { SERVICES };
+    for service in services {
         let Some(unit) = unit_text(observation, service)? else {
             continue;
         };
@@ -297,7 +335,7 @@ fn unit_text(
     let Some(mut text) = text else {
         return Ok(None);
     };
-    let mut dropins = std::collections::BTreeMap::new();
+    let mut dropins = BTreeMap::new();
     for directory in UNIT_DIRECTORIES.iter().rev() {
         let directory = format!("{directory}/{name}.d");
         if observation.host().stat(&directory).is_err() {
