@@ -1,10 +1,9 @@
 //! The one App: everything that handlers share, built once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crypto::{Digest, Random, VerifyingKey};
-use evidence::time::{Clock, Timestamp};
+use evidence::time::Clock;
 use ledger::key::Vkey;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
@@ -13,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::auth::throttle::Throttle;
 use crate::ingest::admit::Keyring;
 use crate::ingest::body_budget::BodyBudget;
+use crate::ingest::nonces::Nonces;
 use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{Accepted, Command, Published};
 use crate::queries::Library;
@@ -21,10 +21,6 @@ use crate::queries::Library;
 pub const BODY_BUDGET_KB: usize = 256 * 1024;
 /// Passwords verified at once: argon2 takes 19 MB each.
 const SIGN_INS_AT_ONCE: usize = 4;
-/// Nonces that may be waiting for their enrolment.
-const MAX_NONCES: usize = 10_000;
-/// How long a nonce can be used, milliseconds.
-const NONCE_MS: i64 = 5 * 60_000;
 
 /// What handlers share.
 pub struct App {
@@ -52,7 +48,7 @@ pub struct App {
     pub library: Library,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    nonces: Mutex<HashMap<Digest, Timestamp>>,
+    nonces: Mutex<Nonces>,
     random: Mutex<Box<dyn Random>>,
 }
 
@@ -103,21 +99,11 @@ impl App {
     }
 
     /// Gives out a nonce for one enrolment.
-    ///
-    /// # Errors
-    /// [`Refusal::Busy`] if too many are waiting.
-    pub fn give_nonce(&self) -> Result<Digest, Refusal> {
-        let now = self.clock.now();
+    #[must_use]
+    pub fn give_nonce(&self) -> Digest {
         let nonce = Digest::from_bytes(self.random32());
-        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        if nonces.len() >= MAX_NONCES {
-            nonces.retain(|_, given| now.ms_since(*given) < NONCE_MS);
-        }
-        if nonces.len() >= MAX_NONCES {
-            return Err(Refusal::Busy);
-        }
-        nonces.insert(nonce, now);
-        Ok(nonce)
+        self.nonces().give(nonce, self.clock.now());
+        nonce
     }
 
     /// Takes a nonce back: it serves once, and soon.
@@ -125,13 +111,11 @@ impl App {
     /// # Errors
     /// [`Refusal::Nonce`] if it was not given out, is spent or too old.
     pub fn take_nonce(&self, nonce: &Digest) -> Result<(), Refusal> {
-        let given = self
-            .nonces
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(nonce);
-        let fresh = given.is_some_and(|given| self.clock.now().ms_since(given) < NONCE_MS);
-        if fresh { Ok(()) } else { Err(Refusal::Nonce) }
+        self.nonces().take(nonce, self.clock.now())
+    }
+
+    fn nonces(&self) -> MutexGuard<'_, Nonces> {
+        self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands a command to the sequencer and waits for its answer.

@@ -11,6 +11,7 @@ pub mod body_budget;
 pub mod chain;
 pub mod fleet;
 pub mod head;
+pub mod nonces;
 pub mod project;
 pub mod proofs;
 pub mod reception;
