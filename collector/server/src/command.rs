@@ -88,6 +88,31 @@ impl Place {
             (None, None) => anyhow::bail!("name the collector by --config FILE or --data DIR"),
         }
     }
+
+    /// The data folder of a collector that was started before: a mistyped path must not look like an empty log.
+    ///
+    /// # Errors
+    /// As [`Place::folder`], and if there is no database.
+    pub fn existing(&self) -> anyhow::Result<PathBuf> {
+        let data = self.folder()?;
+        anyhow::ensure!(
+            data.join(store::DATABASE_FILE).is_file(),
+            "{} holds no database of a collector; name the folder of one that was started",
+            data.display()
+        );
+        Ok(data)
+    }
+
+    /// Where the newest checkpoint is kept.
+    ///
+    /// # Errors
+    /// As [`Place::folder`].
+    pub fn checkpoint_file(&self) -> anyhow::Result<PathBuf> {
+        match &self.config {
+            Some(config) => Ok(Config::load(config)?.checkpoint_file()),
+            None => Ok(self.folder()?.join("checkpoint")),
+        }
+    }
 }
 
 /// Parses the command line and runs what it says.
@@ -134,8 +159,10 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Token(command) => token::run(command).await,
         Command::User(command) => user::run(command).await,
         Command::Export(command) => export::run(command).await,
-        Command::Backup { place, out } => maintenance::backup(&place.folder()?, &out).await,
-        Command::Rebuild { place } => maintenance::rebuild(&place.folder()?).await,
+        Command::Backup { place, out } => {
+            maintenance::backup(&place.existing()?, &place.checkpoint_file()?, &out).await
+        }
+        Command::Rebuild { place } => maintenance::rebuild(&place.existing()?).await,
     }
 }
 

@@ -34,9 +34,9 @@ pub enum ExportCommand {
 /// If the entry is no round, or the folder cannot be written.
 pub async fn run(command: ExportCommand) -> anyhow::Result<()> {
     let ExportCommand::Round { place, index, out } = command;
-    let data = place.folder()?;
+    let data = place.existing()?;
     let store = Store::open(&data).await?;
-    let checkpoint = checkpoint(&data)?;
+    let checkpoint = checkpoint(&data, &place.checkpoint_file()?)?;
     let files = export::round(&store, &checkpoint, index).await?;
     write(&out, &files)?;
     println!("wrote round {index} to {}; verify it with", out.display());
@@ -49,17 +49,13 @@ pub async fn run(command: ExportCommand) -> anyhow::Result<()> {
 }
 
 /// The newest checkpoint that was signed, verified by the log's public key.
-fn checkpoint(data: &Path) -> anyhow::Result<SignedCheckpoint> {
-    let read = |path: PathBuf| {
-        std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+fn checkpoint(data: &Path, newest: &Path) -> anyhow::Result<SignedCheckpoint> {
+    let read = |path: &Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let key = String::from_utf8(read(data.join("log.vkey"))?)?;
+    let key = String::from_utf8(read(&data.join("log.vkey"))?)?;
     let key: Vkey = key.trim_end().parse()?;
-    Ok(SignedCheckpoint::open(
-        &read(data.join("checkpoint"))?,
-        &key,
-        &[],
-    )?)
+    Ok(SignedCheckpoint::open(&read(newest)?, &key, &[])?)
 }
 
 fn write(out: &Path, files: &export::Files) -> anyhow::Result<()> {
