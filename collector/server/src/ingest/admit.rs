@@ -165,7 +165,11 @@ fn inflate(body: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-fn verify(keyring: &Keyring, bytes: &[u8]) -> Result<VerifiedEnvelope, Refusal> {
+/// Verifies a submission that is not compressed.
+///
+/// # Errors
+/// [`Refusal`] by what is wrong with it.
+pub fn verify(keyring: &Keyring, bytes: &[u8]) -> Result<VerifiedEnvelope, Refusal> {
     let Submission {
         envelope,
         disclosures,
