@@ -4,8 +4,10 @@
 //! the test fail with a message that says so.
 
 pub mod browser;
+pub mod honest;
 pub mod machine;
 pub mod oracle;
+pub mod person;
 pub mod process;
 pub mod simulated;
 pub mod visitor;

@@ -128,7 +128,11 @@ pub async fn run(args: QuickstartArgs) -> anyhow::Result<()> {
     if !args.exit_after_first_round {
         tokio::select! {
             signal = stop_signal() => signal?,
-            ended = agent.wait() => bail!("the agent ended by itself: {}", ended?),
+            ended = agent.wait() => {
+                // Ctrl-C reaches both at once, and the agent may be the faster one.
+                let ended = ended?;
+                anyhow::ensure!(ended.success(), "the agent ended by itself: {ended}");
+            }
         }
         progress.say("stopping");
     }
