@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -11,6 +11,7 @@ use super::permission::{self, Access};
 use super::session;
 use crate::app::App;
 use crate::pages::{self, route};
+use crate::web::asking;
 use crate::web::failure::Failure;
 
 /// Lets a request through if the table says so. Whatever the answer is, it is hardened.
@@ -47,7 +48,9 @@ async fn judge(app: &App, mut request: Request, next: Next) -> Response {
             Failure::forbidden(&path).into_response()
         };
     };
-    if access != Access::Agent && is_unsafe(request.method()) && !comes_from_here(request.headers())
+    if access != Access::Agent
+        && is_unsafe(request.method())
+        && !comes_from_here(request.headers(), request.uri())
     {
         return Failure::cross_site(&path).into_response();
     }
@@ -70,7 +73,7 @@ fn is_unsafe(method: &Method) -> bool {
 
 /// Whether an unsafe request was sent by a page of ours. Browsers say so by Fetch metadata, older ones by Origin; a
 /// client that sends neither is no browser and carries no one's cookie against their will.
-fn comes_from_here(headers: &HeaderMap) -> bool {
+fn comes_from_here(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         return matches!(site, b"same-origin" | b"none");
@@ -79,7 +82,7 @@ fn comes_from_here(headers: &HeaderMap) -> bool {
         None => true,
         Some(_) => {
             let origin = text(header::ORIGIN).and_then(|origin| origin.strip_prefix("https://"));
-            origin.is_some() && origin == text(header::HOST)
+            origin.is_some() && origin == asking::host(headers, uri)
         }
     }
 }

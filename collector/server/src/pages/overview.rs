@@ -23,7 +23,9 @@ pub struct OverviewPage {
     pub figures: Vec<Figure>,
     /// The controls by theme, in the standard's order.
     pub themes: Vec<Theme>,
-    /// Checks that began to fail lately, newest first.
+    /// How many changed lately.
+    pub changed: Changed,
+    /// Checks that began to fail lately, newest first, the first few.
     pub newly_failing: Vec<Change>,
     /// Checks that stopped failing lately, newest first.
     pub newly_fixed: Vec<Change>,
@@ -51,6 +53,17 @@ pub struct Theme {
     pub name: String,
     /// Its controls, by number.
     pub tiles: Vec<Tile>,
+}
+
+/// How much changed lately, listed or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Checks on hosts that began to fail.
+    pub failing: u64,
+    /// Checks on hosts that stopped failing.
+    pub fixed: u64,
+    /// Hosts that went silent.
+    pub silent: u64,
 }
 
 /// A check on a host whose outcome changed.
@@ -149,6 +162,17 @@ impl OverviewPage {
 
     fn tiles(&self) -> impl Iterator<Item = &Tile> {
         self.themes.iter().flat_map(|theme| &theme.tiles)
+    }
+
+    /// What a list leaves out, as a sentence; empty if it is whole.
+    fn rest(number: &u64, shown: usize) -> String {
+        match number.saturating_sub(shown as u64) {
+            0 => String::new(),
+            more => format!(
+                "And {} more, which the hosts' pages list.",
+                super::part::count(more)
+            ),
+        }
     }
 
     fn start(&self) -> Option<Empty> {

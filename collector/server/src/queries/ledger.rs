@@ -301,12 +301,12 @@ fn commands(answer: &LedgerAnswer, address: &Address) -> Vec<Command> {
             format!("printf '%s\\n' '{}' > log.vkey", answer.verifier_key),
         ),
         command(
-            "Rebuild the tree from every entry and check the signed head:",
-            format!("assay-verify log {base}/log --key log.vkey"),
+            "Rebuild the tree from every entry and check the signed head (ca.pem is the authority of this server's certificate, `keys/ca.pem` in its data folder unless it was given another):",
+            format!("assay-verify log {base}/log --key log.vkey --ca ca.pem"),
         ),
         command(
             "Keep today's checkpoint, to compare next year:",
-            format!("curl -fo checkpoint {base}/log/checkpoint"),
+            format!("curl --cacert ca.pem -fo checkpoint {base}/log/checkpoint"),
         ),
     ]
 }

@@ -29,7 +29,9 @@ use crate::pages::{OverviewPage, route};
 /// "Lately", in days.
 const LATELY_DAYS: i64 = 7;
 /// Changes of each kind that are listed.
-const CHANGES: u32 = 8;
+const CHANGES: usize = 8;
+/// Changes of each kind that are counted, at most.
+const COUNTED: u32 = 100_000;
 /// Characters of an observed value in a list.
 const OBSERVED_CHARS: usize = 120;
 
@@ -50,6 +52,8 @@ pub struct Overview {
     pub figures: OverviewFigures,
     /// The same over the period before; none if no host was in scope then.
     pub before: Option<PeriodFigures>,
+    /// How many changed lately; the lists hold the first few of each.
+    pub changed: ChangeCounts,
     /// Checks that began to fail lately, newest first.
     pub newly_failing: Vec<OutcomeChange>,
     /// Checks that stopped failing lately, newest first.
@@ -106,6 +110,17 @@ pub struct PeriodFigures {
     pub observed: Portion,
     /// Deviations open at its end.
     pub open_deviations: u64,
+}
+
+/// How much changed lately.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChangeCounts {
+    /// Checks on hosts that began to fail.
+    pub newly_failing: u64,
+    /// Checks on hosts that stopped failing.
+    pub newly_fixed: u64,
+    /// Hosts that are silent for longer than their cadences explain, or were never heard.
+    pub silent: u64,
 }
 
 /// A check on a host whose outcome changed.
@@ -173,6 +188,9 @@ pub async fn overview(
     let now_figures = Figures::of(standings.iter().map(|current| current.standing));
     let open = open_deviations(&records, &rules);
     let rounds = store.kinds(fleet.as_of.entries).await?;
+    let (newly_failing, failing_number) = changes(store, &fleet, Change::Failing).await?;
+    let (newly_fixed, fixed_number) = changes(store, &fleet, Change::Fixed).await?;
+    let (silent, silent_number) = silent(&fleet);
     Ok(Overview {
         hosts: fleet.in_scope().count() as u64,
         rounds: rounds.get(&wire::leaf::Kind::Round).copied().unwrap_or(0),
@@ -193,9 +211,14 @@ pub async fn overview(
             beyond_limit: open.iter().filter(|d| d.beyond_ms > 0).count() as u64,
         },
         before,
-        newly_failing: changes(store, &fleet, Change::Failing).await?,
-        newly_fixed: changes(store, &fleet, Change::Fixed).await?,
-        silent: silent(&fleet),
+        changed: ChangeCounts {
+            newly_failing: failing_number,
+            newly_fixed: fixed_number,
+            silent: silent_number,
+        },
+        newly_failing,
+        newly_fixed,
+        silent,
         lately_days: LATELY_DAYS,
         as_of: fleet.as_of,
         period,
@@ -278,14 +301,19 @@ async fn changes(
     store: &Store,
     fleet: &Fleet,
     change: Change,
-) -> Result<Vec<OutcomeChange>, QueryError> {
+) -> Result<(Vec<OutcomeChange>, u64), QueryError> {
     let since = fleet.as_of.at.plus_ms(-LATELY_DAYS * 86_400_000);
     let mut found = Vec::new();
-    for interval in store.changes_since(change, since, CHANGES).await? {
+    let mut number = 0;
+    for interval in store.changes_since(change, since, COUNTED).await? {
         let host = fleet.in_scope().find(|host| host.row == interval.row);
         let (Some(host), Some(check)) = (host, fleet.definition(&interval.check)) else {
             continue;
         };
+        number += 1;
+        if found.len() == CHANGES {
+            continue;
+        }
         let mut observed = fleet.observed(store, host, &[&interval.check]).await?;
         found.push(OutcomeChange {
             host: host.agent.to_hex(),
@@ -298,10 +326,10 @@ async fn changes(
             check: interval.check,
         });
     }
-    Ok(found)
+    Ok((found, number))
 }
 
-fn silent(fleet: &Fleet) -> Vec<SilentHost> {
+fn silent(fleet: &Fleet) -> (Vec<SilentHost>, u64) {
     let mut silent: Vec<SilentHost> = fleet
         .in_scope()
         .filter(|host| host.last_rx.is_none() || fleet.is_silent(host))
@@ -312,8 +340,9 @@ fn silent(fleet: &Fleet) -> Vec<SilentHost> {
         })
         .collect();
     silent.sort_by(|left, right| (left.last, &left.name).cmp(&(right.last, &right.name)));
-    silent.truncate(CHANGES as usize);
-    silent
+    let number = silent.len() as u64;
+    silent.truncate(CHANGES);
+    (silent, number)
 }
 
 impl From<(Viewer, Overview)> for OverviewPage {
@@ -355,6 +384,11 @@ impl From<(Viewer, Overview)> for OverviewPage {
             rounds: answer.rounds,
             figures: figures(&answer),
             themes: themes.collect(),
+            changed: page::Changed {
+                failing: answer.changed.newly_failing,
+                fixed: answer.changed.newly_fixed,
+                silent: answer.changed.silent,
+            },
             newly_failing: answer.newly_failing.iter().map(change).collect(),
             newly_fixed: answer.newly_fixed.iter().map(change).collect(),
             newly_silent: answer

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
 use evidence::time::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,17 @@ use super::failure::Failure;
 use crate::app::App;
 use crate::auth::session::Person;
 use crate::queries::{Library, Period, QueryError, Viewer};
+
+/// The host and port that a request was sent to: its authority in HTTP/2, its Host header in HTTP/1.
+#[must_use]
+pub fn host<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Option<&'r str> {
+    let named = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    uri.authority()
+        .map(|authority| authority.as_str())
+        .or(named)
+}
 
 /// A signed-in person with a question.
 pub struct Reader {

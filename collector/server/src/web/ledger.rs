@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::asking::{Asked, Part, Reader};
+use super::asking::{self, Asked, Part, Reader};
 use super::failure::{Failure, page};
 use crate::app::App;
 use crate::pages::{EntryPage, LedgerPage};
@@ -59,9 +59,10 @@ async fn ledger_page(
     reader: Reader,
     Asked(query): Asked<EntriesQuery>,
     headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Response, Failure> {
     let answer = answer(&reader, &query).await?;
-    let address = Address(own_url(&headers));
+    let address = Address(own_url(&headers, &uri));
     page(&LedgerPage::from((reader.viewer(""), answer, address)))
 }
 
@@ -74,22 +75,19 @@ async fn entry_page(reader: Reader, Part(index): Part<u64>) -> Result<Response, 
 }
 
 /// The address by which the reader reached this server, for commands to copy.
-fn own_url(headers: &HeaderMap) -> String {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .filter(|host| {
-            let plain = |byte: u8| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
-            };
-            host.bytes().all(plain)
-        });
+fn own_url(headers: &HeaderMap, uri: &Uri) -> String {
+    let host = asking::host(headers, uri).filter(|host| {
+        let plain = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
+        };
+        host.bytes().all(plain)
+    });
     format!("https://{}", host.unwrap_or("COLLECTOR"))
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, HeaderValue, header};
+    use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
     use super::own_url;
 
@@ -98,10 +96,13 @@ mod tests {
         let of = |host: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static(host));
-            own_url(&headers)
+            own_url(&headers, &Uri::from_static("/ledger"))
         };
         assert_eq!(of("[::1]:8443"), "https://[::1]:8443");
         assert_eq!(of("a;rm -rf /"), "https://COLLECTOR");
         assert_eq!(of("a$(id)"), "https://COLLECTOR");
+        let second = Uri::from_static("https://assay.example:8443/ledger");
+        let found = own_url(&HeaderMap::new(), &second);
+        assert_eq!(found, "https://assay.example:8443");
     }
 }

@@ -137,11 +137,16 @@ async fn the_overview_tells_verdicts_changes_and_what_is_open() {
         (fixed.check.as_str(), fixed.observed.clone()),
         ("sshd.root", Some("good".into()))
     );
+    assert_eq!(
+        answer.changed.newly_failing,
+        answer.newly_failing.len() as u64
+    );
+    assert_eq!(answer.changed.newly_fixed, 1);
     let page = OverviewPage::from((world.viewer(), answer));
     assert_eq!(
         page.answer(),
         "1 of 46 host-evidenced controls did not operate in the 2 d since the first host was enrolled; \
-         1 operated with deviations, 43 lack sufficient evidence."
+         1 operated with deviations, 43 lack sufficient evidence. Primary checks of 1 control fail now."
     );
     assert!(page.render().unwrap().contains("backdoor has uid 0"));
 }

@@ -2,7 +2,7 @@ use super::annex::CONTROLS;
 use super::{DAY, HOSTS, HOUR, MINUTE, ago, frame};
 use crate::pages::controls::{ControlRow, ControlsPage};
 use crate::pages::frame::Section;
-use crate::pages::overview::{Change, OverviewPage, PeriodChoice, Silence, Theme};
+use crate::pages::overview::{Change, Changed, OverviewPage, PeriodChoice, Silence, Theme};
 use crate::pages::part::{
     Choice, Class, Facet, Figure, Pager, Severity, Share, Standing, Tile, Verdict,
 };
@@ -155,6 +155,11 @@ pub fn overview() -> OverviewPage {
         rounds: 10_301,
         figures: figures(),
         themes: themes(),
+        changed: Changed {
+            failing: 21,
+            fixed: 3,
+            silent: 2,
+        },
         newly_failing: (0..5).map(|place| change(place, Standing::Fail)).collect(),
         newly_fixed: (1..4).map(|place| change(place, Standing::Pass)).collect(),
         newly_silent: vec![
@@ -180,6 +185,7 @@ pub fn first_start() -> OverviewPage {
     page.frame.pulse.entries = 2;
     page.frame.pulse.last_round = None;
     page.figures.clear();
+    page.changed = Changed::default();
     page.newly_failing.clear();
     page.newly_fixed.clear();
     page.newly_silent.clear();
@@ -306,5 +312,19 @@ fn the_sentence_says_all_only_when_it_is_all() {
         page.answer(),
         "45 of 46 host-evidenced controls operated in the last 30 days without a deviation; \
          1 lacks sufficient evidence. No primary check fails now."
+    );
+}
+
+#[test]
+fn what_a_list_leaves_out_is_counted() {
+    let html = askama::Template::render(&overview()).unwrap();
+    assert!(
+        html.contains("And 16 more, which the hosts&#39; pages list."),
+        "{html}"
+    );
+    assert_eq!(
+        html.matches("more, which").count(),
+        1,
+        "whole lists say nothing"
     );
 }
