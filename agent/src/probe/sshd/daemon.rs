@@ -283,7 +283,7 @@ fn each_connection_has_its_own(
             .filter_map(|line| line.trim().split_once('='))
             .filter(|(key, _)| key.trim() == "Accept")
             .map(|(_, value)| value.trim().to_ascii_lowercase())
-            .last();
+            .next_back();
         if accept.is_some_and(|value| YES.contains(&value.as_str())) {
             return Ok(true);
         }

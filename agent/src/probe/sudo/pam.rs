@@ -96,7 +96,7 @@ fn on_success(control: &str) -> &str {
         of_name
             .filter(|pair| pair.0 == name)
             .map(|pair| pair.1)
-            .last()
+            .next_back()
     };
     match control {
         "sufficient" => "done",
