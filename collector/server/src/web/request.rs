@@ -41,15 +41,17 @@ pub fn id() -> String {
 
 /// Every request of these routes gets an id and a log line, and a panic becomes a problem.
 pub fn observed(routes: Router<Arc<App>>, app: Arc<App>) -> Router<Arc<App>> {
+    told(routes.layer(CatchPanicLayer::custom(panicked))).layer(from_fn_with_state(app, identify))
+}
+
+/// Every request of these routes gets a log line.
+fn told<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     let trace = TraceLayer::new_for_http()
         .make_span_with(span)
         .on_request(())
         .on_response(answered)
         .on_failure(());
-    routes
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(trace)
-        .layer(from_fn_with_state(app, identify))
+    routes.layer(trace)
 }
 
 async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
@@ -97,4 +99,53 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!(said = said.unwrap_or("nothing"), "a request panicked");
     let path = REQUEST.try_with(|request| request.path.clone());
     Failure::internal(&path.unwrap_or_default()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::told;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_names_the_route_and_never_the_secret_in_the_address() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        let routes: Router = told(Router::new().route("/sign-in/{secret}", get(async || "in")));
+        let request = Request::get("/sign-in/hunter2?next=hunter3");
+        let request = request.body(Body::empty()).unwrap();
+        assert_eq!(routes.oneshot(request).await.unwrap().status(), 200);
+        drop(guard);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        for told in ["method=GET", "/sign-in/{secret}", "status=200", "ms="] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+        assert!(!text.contains("hunter"), "{text}");
+    }
 }
