@@ -1,6 +1,7 @@
 //! What sends this host's logs elsewhere, and how well the road is protected.
 
 mod filter;
+mod input;
 mod rsyslog;
 mod selector;
 mod syntax;
@@ -21,6 +22,9 @@ pub struct LogForwardingFacts {
     daemons: Vec<Daemon>,
     /// Every destination on another host, in the order of the configuration.
     forwarders: Vec<Forwarder>,
+    /// rsyslog gets the messages of local programs: it reads the journal, or the socket that journald hands them on to.
+    /// False if rsyslog neither runs nor would.
+    local_messages: bool,
     /// Filters by which messages are dropped that are not about authentication.
     discards: Vec<String>,
     /// Units of agents that ship logs by a configuration of their own, as far as they are installed.
@@ -172,6 +176,7 @@ impl Probe for LogForwarding {
         Ok(LogForwardingFacts {
             daemons,
             forwarders,
+            local_messages: rsyslog.local_messages,
             discards: rsyslog.discards,
             agents: AGENTS
                 .iter()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{Observation, Unobservable};
 use super::filter::{Filter, condition_filter, selected};
+use super::input;
 use super::selector::Messages;
 use super::syntax::{self, Kind, Parameters, Statement};
 use super::{Forwarder, Program, Protocol};
@@ -17,6 +18,8 @@ const MAX_DEPTH: usize = 8;
 pub(super) struct Found {
     pub(super) forwarders: Vec<Forwarder>,
     pub(super) discards: Vec<String>,
+    /// Whether messages of local programs get there.
+    pub(super) local_messages: bool,
 }
 
 /// Reads the configuration; `None` if there is none.
@@ -39,6 +42,8 @@ pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Found>, U
     let mut live = Messages::ALL;
     walk.run(&statements, &Filter::Select(Messages::ALL), &mut live, 0)
         .map_err(|(at, problem)| Unobservable::unparsable(&at, problem))?;
+    let statements = statements.iter().map(|(_, statement)| statement);
+    walk.found.local_messages = input::receives_local(observation, statements)?;
     Ok(Some(walk.found))
 }
 
