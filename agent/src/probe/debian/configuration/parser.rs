@@ -1,5 +1,8 @@
 //! The syntax of apt.conf(5): `Name "value";`, `Name { … };`, `#clear Name;`, three kinds of comments.
 
+/// Deepest nesting of blocks; apt itself keeps no more scopes.
+const MAX_NESTING: usize = 100;
+
 /// One thing that a configuration file asks for, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -169,6 +172,9 @@ impl Parser {
             return Err("something follows the value");
         }
         if terminator == '{' {
+            if self.outer.len() >= MAX_NESTING {
+                return Err("blocks nest too deep");
+            }
             self.enter(&tag);
         }
         let item = match (self.scope.as_str(), terminator) {

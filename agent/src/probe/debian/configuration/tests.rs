@@ -257,3 +257,10 @@ fn settings_are_found_whatever_their_case() {
     let moved = super::tests::root(&[("apt.conf", "Dir::State::lists \"/srv/lists\";")]);
     assert!(ours(moved.path()).is_err());
 }
+
+#[test]
+fn blocks_that_nest_without_end_are_refused() {
+    use super::parser::statements;
+    assert!(statements(&format!("{}{}", "a { ".repeat(100), "}; ".repeat(100))).is_ok());
+    assert!(statements(&"a{".repeat(100_000)).is_err());
+}
