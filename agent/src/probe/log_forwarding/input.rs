@@ -97,7 +97,10 @@ mod tests {
 
     #[test]
     fn local_messages_come_from_the_journal_or_the_socket() {
-        assert_eq!(modules("module(load=\"imuxsock\") # local\n"), (false, true));
+        assert_eq!(
+            modules("module(load=\"imuxsock\") # local\n"),
+            (false, true)
+        );
         assert_eq!(modules("$ModLoad imuxsock.so\n"), (false, true));
         assert_eq!(
             modules("module(load=\"imuxsock\" SysSock.Use=\"off\")\nmodule(load=\"imjournal\")\n"),
