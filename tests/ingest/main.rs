@@ -8,3 +8,4 @@ mod hostile;
 mod live_log;
 mod rebuild;
 mod start;
+mod storage;

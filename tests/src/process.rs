@@ -55,7 +55,7 @@ impl Collector {
         }
     }
 
-    /// Starts the process and waits until it takes connections.
+    /// Starts the process and waits until it is ready.
     ///
     /// # Panics
     /// If it does not come up, with what it said.
@@ -65,7 +65,7 @@ impl Collector {
         }
     }
 
-    /// Starts the process and waits until it takes connections, or ends.
+    /// Starts the process and waits until it is ready, or ends.
     ///
     /// # Errors
     /// How it ended.
@@ -88,14 +88,13 @@ impl Collector {
             .spawn()
             .unwrap();
         let child = self.child.insert(child);
-        let address: SocketAddr = self.url["https://".len()..].parse().unwrap();
         let started = Instant::now();
         while started.elapsed() < LIMIT {
             if let Some(status) = child.try_wait().unwrap() {
                 self.child = None;
                 return Err(status);
             }
-            if tokio::net::TcpStream::connect(address).await.is_ok() {
+            if ready(&self.data, &self.url).await {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -198,6 +197,15 @@ impl Drop for Collector {
             let _ = child.wait();
         }
     }
+}
+
+/// Whether the collector answers that it is ready.
+async fn ready(data: &Path, url: &str) -> bool {
+    let Ok(ca) = fs::read(data.join("keys/ca.pem")) else {
+        return false;
+    };
+    let answer = client(&ca).get(format!("{url}/readyz")).send().await;
+    answer.is_ok_and(|answer| answer.status().is_success())
 }
 
 /// A client that trusts this authority alone and follows no redirect.

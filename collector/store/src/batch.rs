@@ -5,7 +5,7 @@ use evidence::id::{AgentId, CheckId, GroupId, ProbeId};
 use evidence::outcome::{Judgement, Outcome};
 use ledger::edge::HashTile;
 use ledger::tile::{TileKind, encode_hashes};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 use wire::leaf::Kind;
 
 use crate::{Store, StoreError};
@@ -230,6 +230,9 @@ pub struct Batch {
     pub keys: Vec<(KeyId, i64, u64, u64)>,
 }
 
+/// What a commit asks of the database, in errors.
+const COMMIT: &str = "commit a batch of entries";
+
 type Tx<'t> = Transaction<'t, Sqlite>;
 
 impl Store {
@@ -238,18 +241,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::HeadMoved`] if it is not; otherwise what the database says. Nothing of the batch happened then.
     pub async fn commit(&self, expected: u64, head: Head, batch: &Batch) -> Result<(), StoreError> {
-        let failed = StoreError::sql("commit a batch of entries");
-        let mut tx = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(&failed)?;
-        move_head(&mut tx, expected, head).await?;
-        write_ledger(&mut tx, batch).await.map_err(&failed)?;
-        write_bodies(&mut tx, batch).await.map_err(&failed)?;
-        write_agents(&mut tx, batch).await.map_err(&failed)?;
-        write_projections(&mut tx, batch).await.map_err(&failed)?;
-        tx.commit().await.map_err(&failed)
+        let acquired = self.writer.acquire().await;
+        let mut writer = acquired.map_err(StoreError::sql(COMMIT))?;
+        let written = write(&mut writer, expected, head, batch).await;
+        if written.is_err() {
+            // On a full or failing disk SQLite ends the transaction by itself. The driver still counts it as open and would
+            // refuse every later one, so the next batch gets a new connection.
+            writer.close_on_drop();
+        }
+        written
     }
 
     /// Writes only the projections of a batch: for `rebuild`.
@@ -267,6 +267,23 @@ impl Store {
         write_projections(&mut tx, batch).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)
     }
+}
+
+async fn write(
+    writer: &mut SqliteConnection,
+    expected: u64,
+    head: Head,
+    batch: &Batch,
+) -> Result<(), StoreError> {
+    let failed = StoreError::sql(COMMIT);
+    let begun = writer.begin_with("BEGIN IMMEDIATE").await;
+    let mut tx = begun.map_err(&failed)?;
+    move_head(&mut tx, expected, head).await?;
+    write_ledger(&mut tx, batch).await.map_err(&failed)?;
+    write_bodies(&mut tx, batch).await.map_err(&failed)?;
+    write_agents(&mut tx, batch).await.map_err(&failed)?;
+    write_projections(&mut tx, batch).await.map_err(&failed)?;
+    tx.commit().await.map_err(&failed)
 }
 
 async fn move_head(tx: &mut Tx<'_>, expected: u64, head: Head) -> Result<(), StoreError> {

@@ -92,6 +92,12 @@ impl Store {
         &self.readers
     }
 
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Closes every connection, so that the file may be moved.
     pub async fn close(&self) {
         self.readers.close().await;

@@ -113,6 +113,9 @@ pub enum Refusal {
     /// The process is stopping or has stopped signing.
     #[error("the collector takes no statements now: {0}")]
     Stopped(String),
+    /// The disk is full or read-only; with what became of the statement.
+    #[error("the collector cannot write now: {0}")]
+    Unwritten(&'static str),
     /// The database failed.
     #[error("the collector cannot write: {0}")]
     Store(#[source] StoreError),
@@ -152,7 +155,7 @@ impl Refusal {
             Refusal::KeyTaken(_) => ("key_taken", 409),
             Refusal::Busy => ("busy", 429),
             Refusal::Stopped(_) => ("stopped", 503),
-            Refusal::Store(_) => ("storage", 503),
+            Refusal::Unwritten(_) | Refusal::Store(_) => ("storage", 503),
         }
     }
 

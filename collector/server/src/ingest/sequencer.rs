@@ -246,12 +246,16 @@ impl Sequencer {
             Err(refusal) => {
                 self.fleet.rollback();
                 self.rejects.rollback();
-                let text = refusal.to_string();
+                let same = || match &refusal {
+                    Refusal::Store(error) if error.is_storage_exhausted() => {
+                        Refusal::Unwritten("nothing was accepted")
+                    }
+                    other => Refusal::Stopped(other.to_string()),
+                };
                 for item in items {
-                    let _ = item.answer.send(Err(item
-                        .placed
-                        .err()
-                        .unwrap_or_else(|| Refusal::Stopped(text.clone()))));
+                    let _ = item
+                        .answer
+                        .send(Err(item.placed.err().unwrap_or_else(same)));
                 }
             }
         }
@@ -276,11 +280,19 @@ impl Sequencer {
             root: Frontier::root(&edge.frontier()),
         };
         if let Err(error) = self.store.commit(before, head, &draft.batch).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                exhausted = error.is_storage_exhausted(),
-                "a batch was not committed; nothing of it was accepted"
-            );
+            let failure = &error as &dyn std::error::Error;
+            if error.is_storage_exhausted() {
+                tracing::error!(
+                    error = failure,
+                    database = %self.store.path().display(),
+                    "signing has stopped: the disk is full or read-only. Nothing of this batch was accepted; agents keep what they have. Make room, and it goes on by itself"
+                );
+            } else {
+                tracing::error!(
+                    error = failure,
+                    "a batch was not committed; nothing of it was accepted"
+                );
+            }
             metrics::counter!("assay_commit_failures_total").increment(1);
             return Err(Refusal::Store(error));
         }
@@ -325,7 +337,7 @@ impl Sequencer {
                 metrics::counter!("assay_checkpoint_failures_total").increment(1);
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the checkpoint could not be kept outside the database; it is not published"
+                    "signing has stopped: the checkpoint could not be kept outside the database, so it is not published. Make its folder writable, and it goes on by itself"
                 );
             }
         }
@@ -353,8 +365,8 @@ impl Sequencer {
     ) -> Result<Accepted, Refusal> {
         let stopped = |problem: String| Refusal::Stopped(problem);
         if placed.index >= checkpoint.checkpoint().size {
-            return Err(stopped(
-                "the checkpoint could not be kept outside the database".to_owned(),
+            return Err(Refusal::Unwritten(
+                "the checkpoint could not be kept outside the database; send the statement again",
             ));
         }
         let entry = match placed.entry {
