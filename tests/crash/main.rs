@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acceptance::program;
 use acceptance::simulated::SimulatedAgent;
@@ -138,21 +138,48 @@ async fn send_until(
     (agent.id, made)
 }
 
-/// Starts the real agent again and again, and kills it at some moment of its round.
-async fn kill_agents(config: PathBuf, seed: u64) {
-    let mut random = SeededRandom::new(seed);
-    for _ in 0..AGENT_KILLS {
-        let mut child = Command::new(program("assay-agent"))
-            .arg("run")
-            .arg("--config")
-            .arg(&config)
-            .env("RUST_LOG", "error")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
+/// How long the real agent takes from its start to the receipt of its first round, when nobody kills anything.
+async fn time_of_a_round(config: &Path) -> Duration {
+    let started = Instant::now();
+    let mut child = agent(config).spawn().unwrap();
+    loop {
+        let status = Command::new(program("assay-agent"))
+            .args(["status", "--json", "--config"])
+            .arg(config)
+            .output()
             .unwrap();
-        pause(&mut random, 1500).await;
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        if status["acknowledged"].as_u64().is_some_and(|seq| seq >= 1) {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "{status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let took = started.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    took
+}
+
+fn agent(config: &Path) -> Command {
+    let mut command = Command::new(program("assay-agent"));
+    command
+        .args(["run", "--config"])
+        .arg(config)
+        .env("RUST_LOG", "error")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// Starts the real agent again and again, and kills it at some moment of its round or soon after it.
+async fn kill_agents(config: PathBuf, seed: u64, round: Duration) {
+    let mut random = SeededRandom::new(seed);
+    let at_most_ms = u64::try_from(round.as_millis()).unwrap() * 3;
+    for _ in 0..AGENT_KILLS {
+        let mut child = agent(&config).spawn().unwrap();
+        pause(&mut random, at_most_ms).await;
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -180,6 +207,7 @@ async fn nothing_is_lost_doubled_or_torn_by_a_hundred_kills() {
             .unwrap();
 
     let agent_config = enrol_real_agent(folder.path(), &collector.url, &secret);
+    let round = time_of_a_round(&agent_config).await;
     let stop = Arc::new(AtomicBool::new(false));
     let delivered = Arc::new(AtomicU64::new(0));
     let mut senders = Vec::new();
@@ -193,7 +221,7 @@ async fn nothing_is_lost_doubled_or_torn_by_a_hundred_kills() {
             delivered.clone(),
         )));
     }
-    let agents = tokio::spawn(kill_agents(agent_config.clone(), 11));
+    let agents = tokio::spawn(kill_agents(agent_config.clone(), 11, round));
     let mut random = SeededRandom::new(3);
     for _ in 0..COLLECTOR_KILLS {
         pause(&mut random, 700).await;

@@ -65,7 +65,7 @@ async fn a_statement_whose_checkpoint_could_not_be_kept_gets_its_receipt_later()
     let blocked = block(&world);
     let next = agent.signed_round(now(), Reason::Timeout);
     for _ in 0..2 {
-        assert_eq!(agent.send(&next).await.unwrap_err().code, "stopped");
+        assert_eq!(agent.send(&next).await.unwrap_err().code, "storage");
         assert_eq!(
             world.service().app.published.checkpoint().to_bytes(),
             before,
@@ -84,7 +84,7 @@ async fn a_checkpoint_that_could_not_be_kept_is_tried_again_although_nobody_send
     let mut agent = agent(&world, 1).await;
     let blocked = block(&world);
     let next = agent.signed_round(now(), Reason::Timeout);
-    assert_eq!(agent.send(&next).await.unwrap_err().code, "stopped");
+    assert_eq!(agent.send(&next).await.unwrap_err().code, "storage");
     std::fs::remove_dir(blocked).unwrap();
     let app = &world.service().app;
     let size = app.store.head().await.unwrap().size;
