@@ -17,6 +17,7 @@ mod evaluate;
 mod key_sources;
 mod keyword;
 mod load;
+mod others;
 mod package;
 mod pattern;
 mod public_key;
@@ -67,6 +68,8 @@ pub struct SshdFacts {
     /// Options it is started with at boot, if the running daemon has others.
     #[serde(skip_serializing_if = "Option::is_none")]
     options_at_boot: Option<Vec<String>>,
+    /// Listening daemons beside the service, by their options; their settings are among the contexts.
+    other_daemons: u64,
     /// How far `sshd -T` confirms what follows.
     reading: Reading,
     /// What the two readings say differently, or why there is one only.
@@ -113,6 +116,7 @@ impl Probe for Sshd {
             version: Some(version.upstream.clone()),
             options: now.words.clone(),
             options_at_boot: None,
+            other_daemons: 0,
             reading: effective.comparison.reading,
             remarks: effective.comparison.remarks.clone(),
             complete: effective.complete,
@@ -127,6 +131,14 @@ impl Probe for Sshd {
             facts.contexts.extend(boot.contexts("after a restart: "));
             facts.options_at_boot = Some(daemon.boot.words);
         }
+        let others = others::find(observation, daemon.pid)?;
+        facts.complete &= others.complete;
+        facts.other_daemons = others.lines.len() as u64;
+        for line in others.lines {
+            let other = Effective::read(observation, &line, &accounts, &version)?;
+            facts.complete &= other.complete;
+            facts.contexts.extend(other.contexts("another daemon: "));
+        }
         Ok(facts)
     }
 }
@@ -139,6 +151,7 @@ impl SshdFacts {
             version: None,
             options: Vec::new(),
             options_at_boot: None,
+            other_daemons: 0,
             reading: Reading::OwnReader,
             remarks: Vec::new(),
             complete: true,

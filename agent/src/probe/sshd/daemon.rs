@@ -86,6 +86,11 @@ impl CommandLine {
         line
     }
 
+    /// Options out of a process title; `None` if it was cut off.
+    pub(super) fn of_process(title: &str) -> Option<CommandLine> {
+        from_process(title).map(CommandLine::new)
+    }
+
     /// The main configuration file.
     pub(in crate::probe) fn file(&self) -> &str {
         self.file.as_deref().unwrap_or("/etc/ssh/sshd_config")
@@ -231,7 +236,7 @@ fn running_options(
         Err(error) => return Err(error.into()),
     };
     observation.note("/proc/PID/cmdline of sshd");
-    Ok(from_process(&String::from_utf8_lossy(&bytes)).map(CommandLine::new))
+    Ok(CommandLine::of_process(&String::from_utf8_lossy(&bytes)))
 }
 
 /// Options out of a process title. A listening sshd replaces its arguments by one text,
