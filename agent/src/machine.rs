@@ -3,17 +3,27 @@
 use std::io::Read as _;
 
 use crypto::Digest;
+use sysinfo::System;
 
 /// Longest text read.
 const MAX_TEXT: u64 = 4096;
 
-/// This host's name (uname(2)), for people; it identifies nothing.
+/// This host's name, for people; it identifies nothing. Empty if it has none.
 #[must_use]
 pub fn hostname() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    System::host_name().unwrap_or_default()
+}
+
+/// The version of the running kernel, for people.
+#[must_use]
+pub fn kernel() -> Option<String> {
+    System::kernel_version().ok()
+}
+
+/// The processor's architecture, for people: `x86_64`.
+#[must_use]
+pub fn architecture() -> String {
+    System::cpu_arch()
 }
 
 /// The kernel's boot id (random(4)); empty where the kernel has none.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent::machine;
 use crypto::Digest;
 use evidence::check::Check;
 use evidence::fact::{Facts, Source};
@@ -24,6 +25,10 @@ struct HostPart<'r> {
     hostname: &'r str,
     os: &'r str,
     live: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    architecture: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     root: Option<String>,
 }
@@ -59,11 +64,15 @@ struct ControlPart {
 
 /// The report as one JSON document.
 pub(super) fn render(report: &Report) -> serde_json::Result<String> {
+    // An unpacked root runs on no kernel and no processor.
+    let live = report.root.is_none();
     let document = Document {
         host: HostPart {
             hostname: &report.hostname,
             os: &report.os,
-            live: report.root.is_none(),
+            live,
+            kernel: live.then(machine::kernel).flatten(),
+            architecture: live.then(machine::architecture),
             root: report.root.as_ref().map(|root| root.display().to_string()),
         },
         bundle: BundlePart {
