@@ -232,6 +232,7 @@ async fn truncated_and_oversized_bodies_end_at_the_bound() {
             "too_large",
         ),
         (vec![0; MAX_BODY_BYTES + 1], None, "too_large"),
+        (vec![0; 2 * MAX_BODY_BYTES], None, "too_large"),
         (
             body.clone(),
             Some(Digest::of(b"unknown")),

@@ -30,7 +30,7 @@ use crate::ingest::refusal::Refusal;
 use crate::ingest::sequencer::{self, ActivateCommand, Command, SigningKeys, StartError};
 use crate::queries::Library;
 use crate::tls::{self, TlsError};
-use crate::web::failure::Failure;
+use crate::web::failure::{Failure, explained};
 use crate::web::request;
 use crate::{agent_api, api, connections, log_api, web};
 
@@ -235,7 +235,8 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(TimeoutLayer::with_status_code(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_TIMEOUT,
-        ));
+        ))
+        .layer(axum::middleware::from_fn(explained));
     request::observed(routes, app.clone()).with_state(app)
 }
 

@@ -1,7 +1,9 @@
 //! What went wrong, as a page for people and as a problem document for programs.
 
 use askama::Template;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use store::StoreError;
 use wire::problem::{PROBLEM_TYPE, Problem};
@@ -190,6 +192,32 @@ impl Failure {
         )
     }
 
+    /// The body is longer than any that is taken.
+    #[must_use]
+    pub fn too_large(path: &str) -> Failure {
+        Failure::new(
+            path,
+            413,
+            "too_large",
+            "This is too much at once",
+            "The body is longer than any that is taken here.",
+            "Send less.",
+        )
+    }
+
+    /// The answer took too long.
+    #[must_use]
+    pub fn timeout(path: &str) -> Failure {
+        Failure::new(
+            path,
+            503,
+            "timeout",
+            "The answer took too long",
+            "The request was given up after a minute.",
+            "Try again; tell the operator if it stays.",
+        )
+    }
+
     /// Something is wrong with the collector itself.
     #[must_use]
     pub fn internal(path: &str) -> Failure {
@@ -225,6 +253,22 @@ impl IntoResponse for Failure {
             Ok(html) => (status, Html(html)).into_response(),
             Err(_) => status.into_response(),
         }
+    }
+}
+
+/// Gives the refusals of the outermost layers, which know of no problems, the form that every other has.
+pub async fn explained(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE if media_type.is_none_or(|kind| kind != PROBLEM_TYPE) => {
+            Failure::too_large(&path).into_response()
+        }
+        StatusCode::SERVICE_UNAVAILABLE if media_type.is_none() => {
+            Failure::timeout(&path).into_response()
+        }
+        _ => response,
     }
 }
 
