@@ -53,7 +53,9 @@ async fn a_database_put_back_is_noticed_before_anything_is_signed() {
     world.stop().await;
     let newest = std::fs::read(world.data().join("checkpoint")).unwrap();
     std::fs::copy(&backup, &database).unwrap();
-    let _ = std::fs::remove_file(world.data().join("assay.sqlite-wal"));
+    for beside in ["assay.sqlite-wal", "assay.sqlite-shm"] {
+        let _ = std::fs::remove_file(world.data().join(beside));
+    }
     let error = world.try_up().await.unwrap_err();
     assert!(
         matches!(

@@ -212,12 +212,14 @@ impl Service {
         self.renewal.abort();
         self.handle.graceful_shutdown(Some(GRACE));
         let _ = self.server.await;
-        self.app.store.readers().close().await;
+        let store = self.app.store.clone();
         // The last sender goes with the App; the sequencer then ends by itself.
         drop(self.app);
         if tokio::time::timeout(GRACE, self.sequencer).await.is_err() {
             tracing::warn!("the sequencer did not end in time");
         }
+        // The write-ahead log goes into the main file: what is left is one file that may be moved.
+        store.close().await;
     }
 }
 
