@@ -106,7 +106,11 @@ impl Probe for SecurityUpdates {
             observation.remember(
                 "found",
                 &Remembered {
-                    files,
+                    files: if settled(&files, observation.now()) {
+                        files
+                    } else {
+                        Vec::new()
+                    },
                     pending: found.clone(),
                 },
             );
@@ -169,6 +173,13 @@ fn state(observation: &mut Observation<'_>, path: String) -> Result<FileState, U
         size: stat.size,
         changed: stat.ctime,
     })
+}
+
+/// Whether a later change of any of these files must show in its times. One within the same tick of the file system's
+/// clock (FAT's takes two seconds) as the last would not, so what was read right after a change is read once more.
+fn settled(files: &[FileState], now: Timestamp) -> bool {
+    const TICK_MS: i64 = 2_000;
+    files.iter().all(|file| file.changed.plus_ms(TICK_MS) < now)
 }
 
 type Found = BTreeMap<(String, String), Pending>;
