@@ -11,8 +11,10 @@ use agent::probe::{self, VolatileMemory};
 use evidence::baseline;
 use evidence::bundle::Bundle;
 use evidence::evaluate::Evaluator;
+use evidence::fact::FactSet;
 use evidence::id::{CheckId, ProbeId};
-use evidence::outcome::Outcome;
+use evidence::learn::NotLearnt;
+use evidence::outcome::{Judgement, Outcome, Reason};
 
 fn recordings() -> Vec<PathBuf> {
     fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -97,6 +99,7 @@ fn every_recorded_host_concludes_what_it_says() {
             }
             seen.entry(id).or_default().push(judgement.outcome);
         }
+        wrong.extend(unapprovable(evaluator, &checks, &facts, &host, &name));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for (id, check) in &bundle.checks {
@@ -113,6 +116,27 @@ fn every_recorded_host_concludes_what_it_says() {
             "{id}: no recorded host fails"
         );
     }
+}
+
+/// Checks that lack a list which people approve, and whose proposal for this host would not do if it were approved.
+fn unapprovable(
+    evaluator: &Evaluator,
+    checks: &[CheckId],
+    facts: &FactSet,
+    host: &RecordedHost,
+    name: &str,
+) -> Vec<String> {
+    let missing = Judgement::error(Reason::NoBaseline);
+    let extra = Judgement::because(Outcome::Fail, Reason::Extra);
+    let learnt = evaluator.learn(checks, facts, host.now()).unwrap();
+    let wrong = learnt.into_iter().filter_map(|(id, learnt)| match learnt {
+        Ok(learnt) if learnt.current == missing && [missing, extra].contains(&learnt.judgement) => {
+            Some(format!("{name}: {id}: {learnt:?}"))
+        }
+        Err(problem @ NotLearnt::Evaluation { .. }) => Some(format!("{name}: {id}: {problem}")),
+        _ => None,
+    });
+    wrong.collect()
 }
 
 /// The default bundle with the recording's own policy, which may set known parameters only.

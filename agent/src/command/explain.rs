@@ -68,6 +68,13 @@ fn explain(id: &CheckId, check: &Check) -> String {
     if !check.params.is_empty() {
         section(&mut text, "Parameters", &params(check));
     }
+    if !check.learns.is_empty() {
+        section(
+            &mut text,
+            "Proposes for approval, by what a host shows (assay-agent baseline)",
+            &learns(check),
+        );
+    }
     section(&mut text, "A pass shows", &check.shows);
     section(&mut text, "A pass does not show", &check.does_not_show);
     section(&mut text, "To mend a failure", &check.remediation);
@@ -108,6 +115,14 @@ fn params(check: &Check) -> String {
     let mut text = String::new();
     for (name, value) in &check.params {
         let _ = writeln!(text, " {name} = {}", plain(value));
+    }
+    text
+}
+
+fn learns(check: &Check) -> String {
+    let mut text = String::new();
+    for (name, source) in &check.learns {
+        let _ = writeln!(text, " {name} = {}", source.trim().replace('\n', "\n     "));
     }
     text
 }

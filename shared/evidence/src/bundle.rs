@@ -12,7 +12,7 @@ use crate::check::{Check, CheckFile, CheckFileError};
 use crate::expression::{Expression, ExpressionError, on_big_stack};
 use crate::id::CheckId;
 use crate::json::{self, JsonError};
-use crate::schema::FactSchemas;
+use crate::schema::{FactSchemas, FactType};
 use crate::typing;
 
 /// The engine whose semantics the expressions have; any other is not re-performable by us.
@@ -66,6 +66,17 @@ pub enum BundleError {
         check: CheckId,
         /// The rule, from 1; 0 for `observed`.
         rule: usize,
+        /// What is wrong.
+        #[source]
+        source: ExpressionError,
+    },
+    /// An expression of `learns` that does not compile or whose value cannot stand for its parameter.
+    #[error("check {check}, learns.{param}: {source}")]
+    Learns {
+        /// The check.
+        check: CheckId,
+        /// The parameter.
+        param: String,
         /// What is wrong.
         #[source]
         source: ExpressionError,
@@ -161,6 +172,13 @@ impl Bundle {
                         }
                     })?;
                 }
+                for param in check.learns.keys() {
+                    check_learns(check, param, schemas).map_err(|source| BundleError::Learns {
+                        check: id.clone(),
+                        param: param.clone(),
+                        source,
+                    })?;
+                }
             }
             Ok(())
         })
@@ -209,10 +227,24 @@ fn check_expression(
     }
 }
 
+/// The value learnt for a parameter must be one that a person could have set.
+fn check_learns(check: &Check, param: &str, schemas: &FactSchemas) -> Result<(), ExpressionError> {
+    let (Some(source), Some(value)) = (check.learns.get(param), check.params.get(param)) else {
+        return Ok(());
+    };
+    let expression = Expression::compile(source)?;
+    typing::Scope::of_check(check, schemas)?.check_learns(&expression, &FactType::of_value(value))
+}
+
 fn check_file(file: &CheckFile, schemas: &FactSchemas) -> Result<(), CheckFileError> {
     for (rule, source) in expressions(&file.check) {
         check_expression(&file.check, source, rule, schemas)
             .map_err(|error| file.error_in(source, format!("check {}: {error}", file.id)))?;
+    }
+    for param in file.check.learns.keys() {
+        check_learns(&file.check, param, schemas).map_err(|error| {
+            file.error_at("learns", param, format!("check {}: {error}", file.id))
+        })?;
     }
     Ok(())
 }

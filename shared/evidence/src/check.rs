@@ -13,6 +13,9 @@ use crate::cadence::Cadence;
 use crate::id::{CheckId, ControlId, ProbeId};
 use crate::outcome::{Judgement, Outcome, Reason, Severity};
 
+/// The parameter that says whether a person has approved the lists of a check; `false` means that there are none yet.
+pub const APPROVED: &str = "baseline";
+
 /// One check with everything that is said about it. Serialises to its member of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +35,10 @@ pub struct Check {
     /// Policy: thresholds and lists, by name, with their defaults.
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
+    /// What a host would learn on first sight: parameter name to the CEL expression, over `facts` and `params`, whose
+    /// value is proposed for it. Nothing learnt holds before a person approved it; see [`crate::learn`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub learns: BTreeMap<String, String>,
     /// The rules, in order; the first whose `if` is true decides.
     pub rules: Vec<Rule>,
     /// What holds if no rule decides.
@@ -211,6 +218,20 @@ impl Check {
         if self.probes.is_empty() {
             return Err("probes must name at least one probe".to_owned());
         }
+        if let Some(name) = self
+            .learns
+            .keys()
+            .find(|name| *name == APPROVED || !self.params.contains_key(*name))
+        {
+            return Err(format!(
+                "learns.{name}: {}",
+                if name == APPROVED {
+                    "whether there is an approved list is said by people, not learnt"
+                } else {
+                    "there is no parameter of this name"
+                }
+            ));
+        }
         let mut params = Value::Object(self.params.clone().into_iter().collect());
         crate::json::check_signable(&params.take()).map_err(|problem| format!("params {problem}"))
     }
@@ -296,9 +317,12 @@ impl CheckFile {
                 .and_then(|name| find_line(text, name));
             CheckFileError::new(file, line, error.message())
         })?;
-        check
-            .check_members()
-            .map_err(|problem| CheckFileError::new(file, None, problem))?;
+        check.check_members().map_err(|problem| {
+            let line = problem
+                .strip_prefix("learns.")
+                .and_then(|rest| find_entry(text, "learns", rest.split(':').next()?));
+            CheckFileError::new(file, line, problem)
+        })?;
         Ok(CheckFile {
             id,
             check,
@@ -312,6 +336,32 @@ impl CheckFile {
         let first = expression.trim().lines().next().unwrap_or_default();
         CheckFileError::new(&self.file, find_line(&self.text, first), problem)
     }
+}
+
+impl CheckFile {
+    /// An error at the line where this member of this table stands.
+    pub(crate) fn error_at(
+        &self,
+        table: &str,
+        key: &str,
+        problem: impl Into<String>,
+    ) -> CheckFileError {
+        CheckFileError::new(&self.file, find_entry(&self.text, table, key), problem)
+    }
+}
+
+/// The line of `key = …` after the header `[table]`.
+fn find_entry(text: &str, table: &str, key: &str) -> Option<usize> {
+    let header = format!("[{table}]");
+    let mut lines = text.lines().enumerate();
+    lines.find(|(_, line)| line.trim() == header)?;
+    lines
+        .take_while(|(_, line)| !line.starts_with('['))
+        .find(|(_, line)| {
+            line.split_once('=')
+                .is_some_and(|(name, _)| name.trim() == key)
+        })
+        .map(|(number, _)| number + 1)
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

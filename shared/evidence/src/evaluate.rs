@@ -9,7 +9,8 @@ use crate::check::Check;
 use crate::expression::{Expression, Inputs, on_big_stack, to_cel, to_json};
 use crate::fact::FactSet;
 use crate::id::{CheckId, ProbeId};
-use crate::outcome::{Judgement, Reason};
+use crate::learn::{self, Learnt, NotLearnt};
+use crate::outcome::{Judgement, Outcome, Reason};
 use crate::time::Timestamp;
 
 /// The outcomes of a round, by check.
@@ -97,6 +98,32 @@ impl Evaluator {
     }
 }
 
+impl Evaluator {
+    /// What these checks would learn from the facts of a round, by the expressions of their `learns`; nothing for a check
+    /// without them. What is learnt is a proposal: it holds once a person has set it as parameter.
+    ///
+    /// # Errors
+    /// [`BundleError::Engine`] if the engine could not run at all.
+    pub fn learn<'c>(
+        &self,
+        checks: impl IntoIterator<Item = &'c CheckId>,
+        facts: &FactSet,
+        now: Timestamp,
+    ) -> Result<BTreeMap<CheckId, Result<Learnt, NotLearnt>>, BundleError> {
+        let wanted: Vec<&CheckId> = checks.into_iter().collect();
+        on_big_stack(|| {
+            let converted = convert(facts);
+            wanted
+                .iter()
+                .filter_map(|id| Some((*id, self.checks.get(*id)?)))
+                .filter(|(_, check)| !check.check.learns.is_empty())
+                .map(|(id, check)| (id.clone(), check.learn(facts, &converted, now)))
+                .collect()
+        })
+        .map_err(BundleError::Engine)
+    }
+}
+
 type Converted = BTreeMap<ProbeId, cel::Value>;
 
 fn convert(facts: &FactSet) -> Converted {
@@ -133,13 +160,17 @@ impl Compiled {
     }
 
     fn inputs(&self, facts: &Converted, now: Timestamp) -> Inputs {
+        self.inputs_with(&self.params, facts, now)
+    }
+
+    fn inputs_with(&self, params: &Value, facts: &Converted, now: Timestamp) -> Inputs {
         let own = self
             .check
             .probes
             .iter()
             .filter_map(|probe| Some((probe.to_string(), facts.get(probe)?.clone())))
             .collect();
-        Inputs::new(own, &self.params, now)
+        Inputs::new(own, params, now)
     }
 
     /// The first failed probe, by id, decides before any rule does.
@@ -157,15 +188,46 @@ impl Compiled {
         if let Some(reason) = self.probe_error(facts) {
             return Judgement::error(reason);
         }
-        let inputs = self.inputs(converted, now);
+        self.decide(&self.inputs(converted, now))
+    }
+
+    /// What the rules say, the facts of every probe being there.
+    fn decide(&self, inputs: &Inputs) -> Judgement {
         for (condition, judgement) in &self.rules {
-            match condition.evaluate(&inputs) {
+            match condition.evaluate(inputs) {
                 Ok(cel::Value::Bool(true)) => return *judgement,
                 Ok(cel::Value::Bool(false)) => {}
                 Ok(_) | Err(_) => return Judgement::error(Reason::Evaluation),
             }
         }
         self.check.otherwise.judgement()
+    }
+
+    fn learn(
+        &self,
+        facts: &FactSet,
+        converted: &Converted,
+        now: Timestamp,
+    ) -> Result<Learnt, NotLearnt> {
+        if let Some(reason) = self.probe_error(facts) {
+            return Err(NotLearnt::Unobservable(reason));
+        }
+        let inputs = self.inputs(converted, now);
+        let current = self.decide(&inputs);
+        if current.outcome == Outcome::NotApplicable {
+            return Err(NotLearnt::NotApplicable(
+                current.reason.unwrap_or(Reason::Absent),
+            ));
+        }
+        let params = learn::values(&self.check, &inputs)?;
+        let mut all = self.check.params.clone();
+        all.extend(params.clone());
+        let all = Value::Object(all.into_iter().collect());
+        Ok(Learnt {
+            current,
+            judgement: self.decide(&self.inputs_with(&all, converted, now)),
+            params,
+        })
     }
 
     fn observe(&self, facts: &FactSet, converted: &Converted, now: Timestamp) -> Value {

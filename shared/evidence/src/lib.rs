@@ -16,6 +16,7 @@ pub mod expression;
 pub mod fact;
 pub mod id;
 pub mod json;
+pub mod learn;
 pub mod outcome;
 pub mod schema;
 pub mod time;

@@ -75,6 +75,29 @@ impl Scope {
         self.infer(expression.tree()).map(|_| ())
     }
 
+    /// The expression must yield a value that may stand for a parameter of type `param`. A list of lists counts as one
+    /// list, since that is how it is learnt.
+    pub(crate) fn check_learns(
+        &self,
+        expression: &Expression,
+        param: &FactType,
+    ) -> Result<(), ExpressionError> {
+        let learnt = match self.infer(expression.tree())? {
+            FactType::List(items) => match *items {
+                FactType::List(inner) => FactType::List(inner),
+                other => FactType::List(Box::new(other)),
+            },
+            other => other,
+        };
+        if stands_for(&learnt, param) {
+            Ok(())
+        } else {
+            wrong(format!(
+                "what is learnt is {learnt} and cannot stand for the parameter, which is {param}"
+            ))
+        }
+    }
+
     fn with(&self, name: &str, kind: FactType) -> Scope {
         let mut names = self.names.clone();
         names.insert(name.to_owned(), kind);
@@ -215,6 +238,18 @@ impl Scope {
             return Ok(kind);
         }
         function(&call.func_name, is_method, &all)
+    }
+}
+
+/// Whether a value of type `learnt` may be set where the default has type `param`.
+fn stands_for(learnt: &FactType, param: &FactType) -> bool {
+    use FactType::{Bool, Double, Duration, Int, List, Map, Object, String, Timestamp, Unknown};
+    match (learnt, param) {
+        (Double | Duration | Timestamp, _) => false,
+        (List(learnt), List(param)) => stands_for(learnt, param),
+        (String(_), String(_)) | (Bool, Bool) | (Int, Int) | (_, Unknown) | (Unknown, _) => true,
+        (Map(_) | Object(_), Map(_) | Object(_)) => true,
+        _ => false,
     }
 }
 
