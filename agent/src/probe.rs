@@ -37,6 +37,7 @@ mod sshd;
 mod stale_process;
 mod storage;
 mod sudo;
+mod sysctl;
 mod syslog_line;
 mod system;
 mod systemd_config;
@@ -206,6 +207,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<stale_process::StaleProcess>(),
         Registered::of::<storage::Storage>(),
         Registered::of::<sudo::Sudo>(),
+        Registered::of::<sysctl::Sysctl>(),
         Registered::of::<system::System>(),
         Registered::of::<time_sources::TimeSources>(),
     ];

@@ -147,7 +147,8 @@ fn outside_initial_namespace(host: &dyn Host) -> Result<bool, Unobservable> {
     Ok(false)
 }
 
-fn runs_systemd(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
+/// Whether systemd is PID 1, or would be after boot.
+pub(super) fn runs_systemd(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
     if observation.is_live() {
         return Ok(observation.stat("/run/systemd/system")?.is_some());
     }
