@@ -2,7 +2,7 @@
 //!
 //! The data is theirs and is not part of this repository. Unpack these repositories below one folder and name it in
 //! `PUBLISHED_VECTORS`, then run `cargo test -p ledger --test published -- --ignored`:
-//! `merkle` (transparency-dev/merkle, 417fb0c), `tessera` (transparency-dev/tessera, 1811ae1), `sunlight`
+//! `merkle` (transparency-dev/merkle, 417fb0c; its proofs are run by `merkle_vectors.rs`), `tessera` (transparency-dev/tessera, 1811ae1), `sunlight`
 //! (FiloSottile/sunlight, ed0bc38) and `C2SP` (C2SP/C2SP, 5ba5ee8). A missing folder or file is a failure, and so is
 //! another number of vectors than those commits have.
 
@@ -16,10 +16,7 @@ use ledger::frontier::Frontier;
 use ledger::hash::leaf_hash;
 use ledger::key::{Skey, Vkey};
 use ledger::note::{MAX_NOTE_BYTES, Note};
-use ledger::proof::{verify_consistency, verify_inclusion};
 use ledger::tile::{TilePath, decode_hashes};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 fn published(path: &str) -> PathBuf {
     let root = std::env::var_os("PUBLISHED_VECTORS")
@@ -34,93 +31,6 @@ fn read(path: &str) -> Vec<u8> {
 
 fn read_text(path: &str) -> String {
     String::from_utf8(read(path)).expect("UTF-8")
-}
-
-/// All JSON files below `path`, at any depth.
-fn vectors<V: DeserializeOwned>(path: &str) -> Vec<(PathBuf, V)> {
-    let mut found = Vec::new();
-    let mut folders = vec![published(path)];
-    while let Some(folder) = folders.pop() {
-        let list = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        for entry in list {
-            let path = entry.expect("a readable folder").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let json = fs::read(&path).expect("a readable file");
-            let vector =
-                serde_json::from_slice(&json).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            found.push((path, vector));
-        }
-    }
-    found
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Inclusion {
-    leaf_idx: u64,
-    tree_size: u64,
-    root: String,
-    leaf_hash: String,
-    proof: Option<Vec<String>>,
-    want_err: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Consistency {
-    size1: u64,
-    size2: u64,
-    root1: String,
-    root2: String,
-    proof: Option<Vec<String>>,
-    want_err: bool,
-}
-
-/// A root of the vectors. One pair has 12 bytes, to show that equal sizes only compare; our roots have 32 by type, so a root
-/// of another length is stood for by its digest, which is equal when it is equal.
-fn root(text: &str) -> Digest {
-    Digest::from_base64(text).unwrap_or_else(|_| Digest::of(text.as_bytes()))
-}
-
-/// `None` if one of them is not the base64 of 32 bytes: then no proof can be made of them.
-fn digests(texts: &[String]) -> Option<Vec<Digest>> {
-    texts
-        .iter()
-        .map(|text| Digest::from_base64(text).ok())
-        .collect()
-}
-
-#[test]
-#[ignore = "needs PUBLISHED_VECTORS"]
-fn all_98_inclusion_vectors() {
-    let vectors = vectors::<Inclusion>("merkle/testdata/inclusion");
-    assert_eq!(vectors.len(), 98);
-    for (file, v) in vectors {
-        let believed = digests(&v.proof.unwrap_or_default()).is_some_and(|proof| {
-            let leaf = Digest::from_base64(&v.leaf_hash);
-            leaf.is_ok_and(|leaf| {
-                verify_inclusion(v.leaf_idx, v.tree_size, &leaf, &proof, &root(&v.root)).is_ok()
-            })
-        });
-        assert_eq!(believed, !v.want_err, "{}", file.display());
-    }
-}
-
-#[test]
-#[ignore = "needs PUBLISHED_VECTORS"]
-fn all_98_consistency_vectors() {
-    let vectors = vectors::<Consistency>("merkle/testdata/consistency");
-    assert_eq!(vectors.len(), 98);
-    for (file, v) in vectors {
-        let believed = digests(&v.proof.unwrap_or_default()).is_some_and(|proof| {
-            let (old, new) = (root(&v.root1), root(&v.root2));
-            verify_consistency(v.size1, v.size2, &old, &new, &proof).is_ok()
-        });
-        assert_eq!(believed, !v.want_err, "{}", file.display());
-    }
 }
 
 /// The `hd("…")` values of a function in merkle's testonly/constants.go.
