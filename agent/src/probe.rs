@@ -4,6 +4,10 @@
 //! read (absolute times, sizes, states), never an age or the time of reading: unchanged facts keep their digest and cost
 //! nothing to ship. Where they were read is recorded by [`Observation`] and becomes the member `sources`.
 
+mod agent_integrity;
+mod agent_privilege;
+mod agent_process;
+mod asset;
 mod audit;
 mod audit_log;
 mod audit_loss;
@@ -12,6 +16,7 @@ mod auth_events;
 mod auto_update;
 mod auto_update_run;
 mod clock;
+mod crypto_policy;
 mod debian;
 mod group;
 mod installation;
@@ -178,6 +183,9 @@ fn schema<P: Probe>() -> Value {
 #[must_use]
 pub fn registry() -> Vec<Registered> {
     let mut probes = vec![
+        Registered::of::<agent_integrity::AgentIntegrity>(),
+        Registered::of::<agent_privilege::AgentPrivilege>(),
+        Registered::of::<asset::Asset>(),
         Registered::of::<audit::Audit>(),
         Registered::of::<audit_log::AuditLog>(),
         Registered::of::<audit_loss::AuditLoss>(),
@@ -186,6 +194,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<auto_update::AutoUpdate>(),
         Registered::of::<auto_update_run::AutoUpdateRun>(),
         Registered::of::<clock::Clock>(),
+        Registered::of::<crypto_policy::CryptoPolicy>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),
         Registered::of::<kernel_package::KernelPackage>(),
