@@ -32,11 +32,13 @@ mod logrotate;
 mod nss;
 mod observation;
 mod package_index;
+mod packages;
 mod pam;
 mod passwd;
 mod release;
 mod security_updates;
 mod shadow;
+mod software;
 mod ssh_keys;
 mod sshd;
 mod stale_process;
@@ -210,6 +212,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<release::DistributionRelease>(),
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),
+        Registered::of::<software::Software>(),
         Registered::of::<ssh_keys::SshKeys>(),
         Registered::of::<sshd::Sshd>(),
         Registered::of::<sshd::SshdLoad>(),

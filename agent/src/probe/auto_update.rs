@@ -261,7 +261,7 @@ mod tests {
             name: name.into(),
             architecture: "amd64".into(),
             version: "1".into(),
-            held: false,
+            ..Package::default()
         };
         let packages = [
             package("linux-image-amd64"),

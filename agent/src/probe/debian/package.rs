@@ -10,7 +10,7 @@ pub const STATUS: &str = "/var/lib/dpkg/status";
 const MAX_PACKAGES: usize = 200_000;
 
 /// One installed package.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Package {
     /// Its name.
     pub name: String,
@@ -20,6 +20,20 @@ pub struct Package {
     pub version: String,
     /// The administrator asked to keep this version (`apt-mark hold`).
     pub held: bool,
+    /// Name of the source package, if the entry says one.
+    pub source: Option<String>,
+    /// How far its installation went.
+    pub state: State,
+}
+
+/// How far an installation went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    /// To its end.
+    #[default]
+    Installed,
+    /// Unpacked in part or whole, but not configured.
+    Unfinished,
 }
 
 /// The packages that are on disk, whole or in part: `config-files` and `not-installed` are not.
@@ -36,7 +50,7 @@ pub fn installed(observation: &mut Observation<'_>) -> Result<Vec<Package>, Unob
 fn read(host: &dyn Host) -> Result<Vec<Package>, Unobservable> {
     let mut stanzas = Stanzas::new(
         host.open(STATUS)?,
-        &["Package", "Status", "Architecture", "Version"],
+        &["Package", "Status", "Architecture", "Version", "Source"],
     );
     let wrong = |problem: String| Unobservable::unparsable(STATUS, problem);
     let mut packages = Vec::new();
@@ -64,6 +78,11 @@ fn read(host: &dyn Host) -> Result<Vec<Package>, Unobservable> {
             architecture: stanza.get("Architecture").unwrap_or("all").to_owned(),
             version: version.to_owned(),
             held: wish == Some("hold"),
+            source: stanza.words("Source").next().map(str::to_owned),
+            state: match state {
+                "installed" | "triggers-pending" | "triggers-awaited" => State::Installed,
+                _ => State::Unfinished,
+            },
         });
     }
     if packages.is_empty() {

@@ -1,0 +1,100 @@
+//! Installed packages of every family, from the databases of their package managers.
+//!
+//! | Manager | Database |
+//! |---|---|
+//! | dpkg | `/var/lib/dpkg/status`; `/var/lib/dpkg/status.d/*` of images without dpkg itself |
+//! | rpm | `/usr/lib/sysimage/rpm`, `/var/lib/rpm` or `/usr/share/rpm`: SQLite, ndb (SUSE) or Berkeley DB (RHEL 8 and older) |
+//! | apk | `/usr/lib/apk/db/installed` or `/lib/apk/db/installed` |
+//! | pacman | `/var/lib/pacman/local/*/desc` |
+//!
+//! All are read as files, by our own readers. `rpm -qa` would need a process of hundreds of milliseconds, cannot be asked
+//! about an unpacked root, and trusts the root's own program. SQLite's library is a hundred times the code that visiting
+//! one table takes, is C, and opens files by path behind the host port, so neither an unpacked root's links nor a
+//! recording could be held to it. A database that has a form that is not known is an error, never an empty list.
+
+mod apk;
+mod dpkg;
+mod pacman;
+mod purl;
+mod rpm;
+
+use evidence::time::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::system::OsRelease;
+use super::{Observation, Unobservable};
+
+pub use purl::Namer;
+
+/// Most packages of one database.
+const MAX_PACKAGES: usize = 200_000;
+
+/// A package manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Manager {
+    /// Alpine's apk.
+    Apk,
+    /// Debian's dpkg.
+    Dpkg,
+    /// Arch's pacman.
+    Pacman,
+    /// rpm, under dnf, yum or zypper.
+    Rpm,
+}
+
+/// One installed package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version as its manager orders it: with the release, and with the epoch if that is not 0.
+    pub version: String,
+    /// Its architecture, in its manager's words.
+    pub architecture: String,
+    /// Name of the source package, if it differs from the name.
+    pub source: Option<String>,
+    /// When it was installed, where the database says.
+    pub installed: Option<Timestamp>,
+    /// Unpacked, but not configured: an installation was interrupted.
+    pub unfinished: bool,
+}
+
+/// What one manager's database holds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Database {
+    /// The manager.
+    pub manager: Manager,
+    /// Where the database lies.
+    pub path: String,
+    /// The packages, by name, architecture and version; or why they cannot be told.
+    pub packages: Result<Vec<Package>, Unobservable>,
+}
+
+/// The databases that this host has, whatever its distribution is called.
+///
+/// # Errors
+/// [`Unobservable`] if it cannot be told whether there is a database.
+pub fn databases(observation: &mut Observation<'_>) -> Result<Vec<Database>, Unobservable> {
+    let mut found = Vec::new();
+    for read in [apk::read, dpkg::read, pacman::read, rpm::read] {
+        if let Some(mut database) = read(observation)? {
+            if let Ok(packages) = &mut database.packages {
+                packages.sort_by(|a, b| {
+                    (&a.name, &a.architecture, &a.version).cmp(&(
+                        &b.name,
+                        &b.architecture,
+                        &b.version,
+                    ))
+                });
+            }
+            found.push(database);
+        }
+    }
+    Ok(found)
+}
+
+fn too_many(path: &str) -> Unobservable {
+    Unobservable::unparsable(path, format!("more than {MAX_PACKAGES} packages"))
+}
