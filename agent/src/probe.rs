@@ -16,13 +16,18 @@ mod auth_events;
 mod auto_update;
 mod auto_update_run;
 mod clock;
+mod cpu_vulnerability;
 mod crypto_policy;
 mod debian;
+mod firmware;
 mod group;
 mod installation;
 mod journal;
+mod kernel_cmdline;
+mod kernel_module;
 mod kernel_package;
 mod key_files;
+mod lockdown;
 mod log_delivery;
 mod log_files;
 mod log_forwarding;
@@ -50,6 +55,7 @@ mod system;
 mod systemd_config;
 mod time_sources;
 pub mod unit;
+mod virtual_machine;
 
 use std::collections::BTreeMap;
 
@@ -197,10 +203,15 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<auto_update_run::AutoUpdateRun>(),
         Registered::of::<clock::Clock>(),
         Registered::of::<crypto_policy::CryptoPolicy>(),
+        Registered::of::<cpu_vulnerability::CpuVulnerability>(),
+        Registered::of::<firmware::Firmware>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),
+        Registered::of::<kernel_cmdline::KernelCmdline>(),
+        Registered::of::<kernel_module::KernelModule>(),
         Registered::of::<kernel_package::KernelPackage>(),
         Registered::of::<key_files::KeyFiles>(),
+        Registered::of::<lockdown::Lockdown>(),
         Registered::of::<log_delivery::LogDelivery>(),
         Registered::of::<log_files::LogFiles>(),
         Registered::of::<log_forwarding::LogForwarding>(),

@@ -28,7 +28,7 @@ use serde::Serialize;
 
 pub(super) use daemon::{DaemonKind, running};
 
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, virtual_machine};
 use crate::host::HostError;
 
 /// The kernel lets the maximum error grow no further (NTP_PHASE_LIMIT).
@@ -43,7 +43,7 @@ pub struct ClockFacts {
     /// The kernel's clock discipline; absent if the agent may not ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<Discipline>,
-    /// A virtual machine, by the processor's own word.
+    /// A virtual machine.
     hypervisor: bool,
     /// Time daemons that run on this host, by kind.
     daemons: Vec<Daemon>,
@@ -111,7 +111,7 @@ impl Probe for Clock {
         }
         Ok(ClockFacts {
             kernel,
-            hypervisor: is_virtual(observation)?,
+            hypervisor: virtual_machine::is_virtual(observation)?,
             daemons,
         })
     }
@@ -135,19 +135,4 @@ impl Daemon {
             problem,
         }
     }
-}
-
-/// The processor flag `hypervisor` (CPUID leaf 1, ECX bit 31); the first processor speaks for all.
-fn is_virtual(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
-    const PATH: &str = "/proc/cpuinfo";
-    let head = match observation.host().read_head(PATH, 16 * 1024) {
-        Ok(head) => head,
-        Err(HostError::NotFound(_)) => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    observation.note(PATH);
-    Ok(String::from_utf8_lossy(&head)
-        .lines()
-        .filter(|line| line.starts_with("flags"))
-        .any(|line| line.split_whitespace().any(|flag| flag == "hypervisor")))
 }
