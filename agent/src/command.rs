@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod page;
+mod record;
 mod run;
 
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what a check reads, how it decides, and what it does not show.
     Explain(explain::Arguments),
+    /// Record what the probes read of this host, or of an unpacked root file system, without its secrets.
+    Record(record::Arguments),
     /// Run as a service: observe, sign and ship until told to stop.
     Run(run::RunArguments),
     /// Make a key on this host and enrol it with a collector.
@@ -80,6 +83,7 @@ pub(crate) fn run() -> ExitCode {
     let ended = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Enrol(arguments) => run::enrol(&arguments),
         Command::Status(arguments) => run::status(&arguments),

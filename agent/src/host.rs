@@ -12,6 +12,7 @@ mod clock;
 pub mod filesystem;
 mod program;
 pub mod recorded;
+pub mod traced;
 
 use std::io::Read;
 use std::time::Duration;
@@ -39,6 +40,14 @@ pub trait Host: Sync {
     /// # Errors
     /// [`HostError`] by what happened; a longer file is [`HostError::TooLarge`], never cut.
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError>;
+
+    /// As [`Host::read`], for a file whose content is secret: a recording of the host keeps none of it.
+    ///
+    /// # Errors
+    /// As [`Host::read`].
+    fn read_secret(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
+        self.read(path, limit)
+    }
 
     /// As [`Host::read`], but neither `path` (relative to `directory`) nor any part of it may be a link or lead out of
     /// `directory`: for directories that ordinary users write to.

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod in_force;
 pub mod machine;
 pub mod probe;
+pub mod record;
 pub mod remembered;
 pub mod round;
 pub mod schedule;

@@ -68,6 +68,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub(crate) use nss::redacted_password;
 pub use observation::{Memory, Observation, VolatileMemory};
 
 use crate::host::{Host, HostError};

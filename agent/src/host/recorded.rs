@@ -17,7 +17,9 @@ use super::{
     AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
 };
 
-use recording::{FileRecord, Kernel, Node, Recording};
+pub(crate) use recording::{FileRecord, Kernel, ProgramRecord, Recording};
+
+use recording::Node;
 
 /// A host that answers from memory.
 #[derive(Debug, Clone)]
@@ -54,10 +56,15 @@ impl RecordedHost {
             problem,
         };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let recording: Recording =
+        let mut recording: Recording =
             toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for (name, file) in &mut recording.files {
+            file.unpack(folder)
+                .map_err(|problem| wrong(format!("{name}: {problem}")))?;
+        }
         let mut host = match &recording.base {
-            Some(base) => RecordedHost::load(&path.parent().unwrap_or(Path::new(".")).join(base))?,
+            Some(base) => RecordedHost::load(&folder.join(base))?,
             None => RecordedHost::empty(),
         };
         host.apply(recording).map_err(wrong)?;
@@ -231,7 +238,12 @@ impl Host for RecordedHost {
 
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
         let content = self.content(path, &[FileKind::Regular])?;
-        if content.len() > limit {
+        // A recording holds nothing of a file that was longer than its reader takes, but its size.
+        let size = match content.len() {
+            0 => usize::try_from(self.stat(path)?.size).unwrap_or(usize::MAX),
+            length => length,
+        };
+        if size > limit {
             Err(HostError::TooLarge(path.to_owned(), limit))
         } else {
             Ok(content.to_vec())

@@ -10,6 +10,7 @@ mod switch;
 
 pub(super) use group::{GroupShadow, LocalGroup};
 pub(super) use passwd::{DEFAULT_UID_MIN, LocalAccount};
+pub(crate) use password::redacted_password;
 pub(super) use password::{Password, Scheme, State};
 pub(super) use shadow::ShadowEntry;
 pub(super) use switch::services;

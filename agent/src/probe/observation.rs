@@ -138,7 +138,7 @@ impl<'h> Observation<'h> {
     /// # Errors
     /// As [`Observation::text`].
     pub fn secret_text(&mut self, path: &str) -> Result<Option<String>, Unobservable> {
-        let found = absent_is_none(self.host.read(path, MAX_FILE_BYTES))?;
+        let found = absent_is_none(self.host.read_secret(path, MAX_FILE_BYTES))?;
         self.add_file(path, None, found.is_some());
         found
             .map(String::from_utf8)
@@ -155,7 +155,7 @@ impl<'h> Observation<'h> {
         path: &str,
         limit: usize,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Unobservable> {
-        let found = absent_is_none(self.host.read(path, limit))?;
+        let found = absent_is_none(self.host.read_secret(path, limit))?;
         self.add_file(path, None, found.is_some());
         Ok(found.map(Zeroizing::new))
     }

@@ -1,115 +1,144 @@
 //! The form of a recording: what its TOML document may say.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evidence::time::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::host::{AuditStatus, ClockState, FileKind, Stat};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Recording {
-    pub(super) base: Option<String>,
-    #[serde(default)]
-    pub(super) note: String,
-    pub(super) live: Option<bool>,
-    pub(super) now: Option<Timestamp>,
-    #[serde(default)]
-    pub(super) files: BTreeMap<String, FileRecord>,
-    #[serde(default)]
-    pub(super) programs: BTreeMap<String, ProgramRecord>,
-    #[serde(default)]
-    pub(super) kernel: Kernel,
-    #[serde(default)]
-    pub(super) params: BTreeMap<String, BTreeMap<String, Value>>,
-    #[serde(default)]
-    pub(super) expect: BTreeMap<String, String>,
+pub(crate) struct Recording {
+    pub(crate) base: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) note: String,
+    pub(crate) live: Option<bool>,
+    pub(crate) now: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) files: BTreeMap<String, FileRecord>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) programs: BTreeMap<String, ProgramRecord>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) kernel: Kernel,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) params: BTreeMap<String, BTreeMap<String, Value>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) expect: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FileRecord {
-    pub(super) text: Option<String>,
-    pub(super) base64: Option<String>,
+pub(crate) struct FileRecord {
+    pub(crate) text: Option<String>,
+    pub(crate) base64: Option<String>,
+    /// Content in a file beside the recording, compressed with zstd: its name in the same folder.
+    pub(crate) zstd: Option<String>,
+    #[serde(skip)]
+    pub(crate) unpacked: Option<Vec<u8>>,
     /// Pairs of old and new text, applied to the base's content; each old text must be there.
-    #[serde(default)]
-    pub(super) replace: Vec<(String, String)>,
-    pub(super) append: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) replace: Vec<(String, String)>,
+    pub(crate) append: Option<String>,
     /// Zero bytes before the content, as in the sparse files that are indexed by user id; at most 64 MiB.
-    #[serde(default)]
-    pub(super) hole: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) hole: u32,
     /// A symbolic link to this target.
-    pub(super) link: Option<String>,
+    pub(crate) link: Option<String>,
     /// `directory`, `block` or `other`.
-    pub(super) kind: Option<FileKind>,
+    pub(crate) kind: Option<FileKind>,
     /// Octal, for example `"0640"`.
-    pub(super) mode: Option<String>,
-    pub(super) uid: Option<u32>,
-    pub(super) gid: Option<u32>,
-    pub(super) mtime: Option<Timestamp>,
-    pub(super) ctime: Option<Timestamp>,
+    pub(crate) mode: Option<String>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) mtime: Option<Timestamp>,
+    pub(crate) ctime: Option<Timestamp>,
     /// A size larger than the content: for files whose content does not matter, and devices that are zeros from there on.
-    pub(super) size: Option<u64>,
-    pub(super) device: Option<(u32, u32)>,
+    pub(crate) size: Option<u64>,
+    pub(crate) device: Option<(u32, u32)>,
     /// Extended attributes, base64.
-    #[serde(default)]
-    pub(super) xattrs: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) xattrs: BTreeMap<String, String>,
     /// Not there, though the base has it.
-    #[serde(default)]
-    pub(super) absent: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) absent: bool,
     /// There, but the agent may not read it.
-    #[serde(default)]
-    pub(super) denied: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) denied: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProgramRecord {
-    #[serde(default)]
-    pub(super) exit: i32,
-    #[serde(default)]
-    pub(super) stdout: String,
-    #[serde(default)]
-    pub(super) stderr: String,
+pub(crate) struct ProgramRecord {
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) exit: i32,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) stdout: String,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) stderr: String,
     /// Not there, though the base has it.
-    #[serde(default)]
-    pub(super) absent: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) absent: bool,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Kernel {
-    pub(super) clock: Option<ClockState>,
-    pub(super) audit: Option<AuditStatus>,
-    pub(super) audit_rules: Option<Vec<String>>,
+pub(crate) struct Kernel {
+    pub(crate) clock: Option<ClockState>,
+    pub(crate) audit: Option<AuditStatus>,
+    pub(crate) audit_rules: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) stat: Stat,
-    pub(super) content: Vec<u8>,
-    pub(super) target: Option<String>,
-    pub(super) xattrs: BTreeMap<String, Vec<u8>>,
-    pub(super) denied: bool,
+pub(crate) struct Node {
+    pub(crate) stat: Stat,
+    pub(crate) content: Vec<u8>,
+    pub(crate) target: Option<String>,
+    pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
+    pub(crate) denied: bool,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Most bytes of a file beside the recording, unpacked.
+const MAX_UNPACKED_BYTES: usize = 64 * 1024 * 1024;
+
 impl FileRecord {
+    /// Reads the file beside the recording in `folder`, if its content is there.
+    pub(crate) fn unpack(&mut self, folder: &Path) -> Result<(), String> {
+        let Some(name) = &self.zstd else {
+            return Ok(());
+        };
+        if name.contains('/') || name.starts_with('.') {
+            return Err(format!("{name:?} is no name of a file in the same folder"));
+        }
+        let packed =
+            std::fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        let unpacked = zstd::bulk::decompress(&packed, MAX_UNPACKED_BYTES)
+            .map_err(|error| format!("{name}: {error}"))?;
+        self.unpacked = Some(unpacked);
+        Ok(())
+    }
+
     /// The file as it stands on the host, built on what the base has under its name.
-    pub(super) fn node(self, base: Option<Node>, now: Timestamp) -> Result<Node, String> {
-        let mut content = match (self.text, self.base64) {
-            (Some(text), None) => text.into_bytes(),
-            (None, Some(text)) => STANDARD
+    pub(crate) fn node(self, base: Option<Node>, now: Timestamp) -> Result<Node, String> {
+        let mut content = match (self.text, self.base64, self.unpacked) {
+            (Some(text), None, None) => text.into_bytes(),
+            (None, None, Some(content)) => content,
+            (None, Some(text), None) => STANDARD
                 .decode(text.split_whitespace().collect::<String>())
                 .map_err(|error| error.to_string())?,
-            (None, None) => base
+            (None, None, None) => base
                 .as_ref()
                 .map(|node| node.content.clone())
                 .unwrap_or_default(),
-            (Some(_), Some(_)) => return Err("text and base64 at once".to_owned()),
+            _ => return Err("more than one of text, base64 and zstd".to_owned()),
         };
         for (old, new) in &self.replace {
             let text = String::from_utf8(content).map_err(|error| error.to_string())?;

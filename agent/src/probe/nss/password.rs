@@ -113,6 +113,45 @@ impl Password {
     }
 }
 
+/// A password field that is classified as this one and holds nothing of it but scheme and cost.
+pub(crate) fn redacted_password(field: &str) -> String {
+    let password = Password::classify(field);
+    match password.state {
+        State::Empty => String::new(),
+        State::Locked => field.chars().take_while(|c| "!*".contains(*c)).collect(),
+        // `x` in passwd(5) refers to shadow(5).
+        State::Unusable if matches!(field, "x" | "NP") => field.to_owned(),
+        State::Unusable => "no-hash".to_owned(),
+        State::Hash => redacted_hash(field),
+    }
+}
+
+fn redacted_hash(hash: &str) -> String {
+    let mut parts = hash.split('$').skip(1);
+    let (prefix, setting) = (parts.next().unwrap_or_default(), parts.next());
+    let setting = setting.unwrap_or_default();
+    match scheme(hash) {
+        Scheme::Yescrypt | Scheme::GostYescrypt => format!("${prefix}${setting}$redacted$redacted"),
+        // One character of log2 N, five each of r and p; the salt follows at once.
+        Scheme::Scrypt => {
+            let cost: String = setting.chars().take(11).collect();
+            format!("$7${cost}redacted$redacted")
+        }
+        Scheme::Sha512 | Scheme::Sha256 if setting.starts_with("rounds=") => {
+            format!("${prefix}${setting}$redacted$redacted")
+        }
+        Scheme::Bcrypt | Scheme::BcryptLegacy => format!("${prefix}${setting}$redacted"),
+        Scheme::Sha512 | Scheme::Sha256 | Scheme::Md5 | Scheme::Nt | Scheme::Sha1 => {
+            format!("${prefix}$redacted$redacted")
+        }
+        Scheme::SunMd5 => "$md5$redacted$redacted".to_owned(),
+        Scheme::Bsdi => "_redacted".to_owned(),
+        // As long as the shortest hash of this scheme.
+        Scheme::Des => "redactedredac".to_owned(),
+        Scheme::Unknown => "$redacted".to_owned(),
+    }
+}
+
 fn scheme(hash: &str) -> Scheme {
     let Some(rest) = hash.strip_prefix('$') else {
         return if hash.starts_with('_') {
@@ -241,6 +280,9 @@ mod tests {
             ("$y$zzzzzzzzzzzz$", Scheme::Yescrypt, None),
         ] {
             assert_eq!(of(field), (Some(scheme), cost), "{field}");
+            let redacted = redacted_password(field);
+            assert_eq!(of(&redacted), (Some(scheme), cost), "{redacted}");
+            assert!(!redacted.contains("hash") && !redacted.contains("salt"));
         }
     }
 
@@ -260,6 +302,8 @@ mod tests {
         ] {
             let found = Password::classify(field);
             assert_eq!((found.state, found.scheme), (state, None), "{field}");
+            let redacted = redacted_password(field);
+            assert_eq!(Password::classify(&redacted), found, "{redacted}");
         }
     }
 }
