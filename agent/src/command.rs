@@ -1,8 +1,10 @@
 //! The command line: what can be asked of the agent, and its exit codes.
 
+mod baseline;
 mod check;
 mod explain;
 mod page;
+mod policy;
 mod record;
 mod run;
 
@@ -51,6 +53,8 @@ struct Arguments {
 enum Command {
     /// Run every check once on this host, or on an unpacked root file system, and show the outcomes.
     Check(check::Arguments),
+    /// Write what this host, or an unpacked root file system, would have approved: accounts, keys, members, …
+    Baseline(baseline::Arguments),
     /// Say what a check reads, how it decides, and what it does not show.
     Explain(explain::Arguments),
     /// Record what the probes read of this host, or of an unpacked root file system, without its secrets.
@@ -82,6 +86,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Baseline(arguments) => baseline::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),

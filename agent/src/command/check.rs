@@ -4,7 +4,7 @@ mod json;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agent::examine;
 use agent::host::{FileSystemHost, Host};
@@ -12,7 +12,6 @@ use agent::probe::{self, VolatileMemory};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use crypto::Digest;
-use evidence::baseline;
 use evidence::bundle::Bundle;
 use evidence::check::Check;
 use evidence::evaluate::{Evaluator, Outcomes};
@@ -22,6 +21,7 @@ use evidence::outcome::{Judgement, Outcome, Reason};
 use evidence::time::SystemClock;
 use serde_json::Value;
 
+use super::policy::{self, PolicyArguments};
 use super::{Exit, known_check, print};
 
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,8 @@ pub(crate) struct Arguments {
     /// Judge only this check; may be given several times.
     #[arg(long, value_name = "ID")]
     check: Vec<String>,
+    #[command(flatten)]
+    policy: PolicyArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -95,12 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 fn report(arguments: &Arguments) -> anyhow::Result<Report> {
-    let bundle = baseline::bundle().context("the checks of this program")?;
+    let bundle = policy::bundle(&arguments.policy)?;
     let checks = wanted(&bundle, &arguments.check)?;
-    let host = match &arguments.root {
-        Some(root) => FileSystemHost::offline(root).context("--root")?,
-        None => FileSystemHost::live()?,
-    };
+    let host = host(arguments.root.as_deref())?;
     let evaluator = Evaluator::new(&bundle)?;
     let mut memory = VolatileMemory::default();
     let observed = examine::observe(&host, &bundle, &checks, &mut memory, &SystemClock::new());
@@ -117,6 +116,17 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
         facts: observed.facts,
         outcomes,
         bundle,
+    })
+}
+
+/// This host, or the unpacked root file system named.
+///
+/// # Errors
+/// If the folder is not there.
+pub(super) fn host(root: Option<&Path>) -> anyhow::Result<FileSystemHost> {
+    Ok(match root {
+        Some(root) => FileSystemHost::offline(root).context("--root")?,
+        None => FileSystemHost::live()?,
     })
 }
 
@@ -137,7 +147,7 @@ fn tell_offline(judgement: &mut Judgement) {
     }
 }
 
-fn hostname(host: &FileSystemHost) -> String {
+pub(super) fn hostname(host: &FileSystemHost) -> String {
     if host.is_live() {
         return agent::machine::hostname();
     }
@@ -150,7 +160,7 @@ fn hostname(host: &FileSystemHost) -> String {
     }
 }
 
-fn os_name(host: &FileSystemHost, facts: &FactSet) -> String {
+pub(super) fn os_name(host: &FileSystemHost, facts: &FactSet) -> String {
     let Ok(system) = "system".parse::<ProbeId>() else {
         return "unknown".to_owned();
     };

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use clap::builder::styling::Style;
-use evidence::baseline;
 use evidence::bundle::Bundle;
 use evidence::check::{Check, Role, plain};
 use evidence::id::CheckId;
 use evidence::outcome::Judgement;
 
 use super::page::{WIDTH, cut, prose};
+use super::policy::{self, PolicyArguments};
 use super::{Exit, known_check, print};
 
 const BOLD: Style = Style::new().bold();
@@ -18,10 +18,12 @@ const BOLD: Style = Style::new().bold();
 pub(crate) struct Arguments {
     /// The check, such as sshd.root; without it all are listed.
     check: Option<String>,
+    #[command(flatten)]
+    policy: PolicyArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let bundle = baseline::bundle()?;
+    let bundle = policy::bundle(&arguments.policy)?;
     let text = match &arguments.check {
         Some(text) => {
             let id = known_check(&bundle, text)?;

@@ -236,6 +236,16 @@ fn check_learns(check: &Check, param: &str, schemas: &FactSchemas) -> Result<(),
     typing::Scope::of_check(check, schemas)?.check_learns(&expression, &FactType::of_value(value))
 }
 
+/// Checks every expression of one check. Call on a big stack.
+pub(crate) fn check_types_of(check: &Check, schemas: &FactSchemas) -> Result<(), ExpressionError> {
+    expressions(check)
+        .try_for_each(|(rule, source)| check_expression(check, source, rule, schemas))?;
+    check
+        .learns
+        .keys()
+        .try_for_each(|param| check_learns(check, param, schemas))
+}
+
 fn check_file(file: &CheckFile, schemas: &FactSchemas) -> Result<(), CheckFileError> {
     for (rule, source) in expressions(&file.check) {
         check_expression(&file.check, source, rule, schemas)

@@ -254,7 +254,7 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// A check file that cannot be used.
+/// A check file, or a file of parameters, that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}{at}: {problem}", at = line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct CheckFileError {
@@ -364,7 +364,8 @@ fn find_entry(text: &str, table: &str, key: &str) -> Option<usize> {
         .map(|(number, _)| number + 1)
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line, from 1, of a place in a text.
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     text.bytes()
         .take(offset)
         .filter(|byte| *byte == b'\n')

@@ -7,6 +7,7 @@
 //!
 //! Not here: signatures and envelopes (`wire`), the probes (`agent`), what an outcome means for a control (`assess`).
 
+pub mod approved;
 pub mod baseline;
 pub mod bundle;
 pub mod cadence;

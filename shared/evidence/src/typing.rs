@@ -242,7 +242,7 @@ impl Scope {
 }
 
 /// Whether a value of type `learnt` may be set where the default has type `param`.
-fn stands_for(learnt: &FactType, param: &FactType) -> bool {
+pub(crate) fn stands_for(learnt: &FactType, param: &FactType) -> bool {
     use FactType::{Bool, Double, Duration, Int, List, Map, Object, String, Timestamp, Unknown};
     match (learnt, param) {
         (Double | Duration | Timestamp, _) => false,
