@@ -1,12 +1,14 @@
 //! Whether the forwarding daemon holds a session with its destination: what the host itself can see of delivery.
 
+mod statistics;
+
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::unit::units;
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, log_forwarding};
 use crate::host::HostError;
 
 /// The probe `log_delivery`.
@@ -17,6 +19,9 @@ pub struct LogDelivery;
 pub struct LogDeliveryFacts {
     /// The running daemons that were looked at; empty on an unpacked root.
     daemons: Vec<Sessions>,
+    /// What rsyslog counts itself; absent if it does not run or its module impstats writes no file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<statistics::Statistics>,
 }
 
 /// TCP sessions of one daemon, by the port at the other side.
@@ -30,7 +35,7 @@ struct Sessions {
     unanswered: Vec<String>,
 }
 
-const UNITS: [&str; 2] = ["rsyslog.service", "systemd-journal-upload.service"];
+const UNITS: [&str; 2] = [log_forwarding::RSYSLOG, log_forwarding::UPLOAD];
 /// Most descriptors of a daemon.
 const MAX_SOCKETS: usize = 16_384;
 /// Most bytes of a table of sockets.
@@ -54,8 +59,26 @@ impl Probe for LogDelivery {
                 }
             }
         }
-        Ok(LogDeliveryFacts { daemons })
+        let is_rsyslog = |daemon: &Sessions| daemon.unit == log_forwarding::RSYSLOG;
+        let statistics = if daemons.iter().any(is_rsyslog) {
+            counted(observation)?
+        } else {
+            None
+        };
+        Ok(LogDeliveryFacts {
+            daemons,
+            statistics,
+        })
     }
+}
+
+fn counted(
+    observation: &mut Observation<'_>,
+) -> Result<Option<statistics::Statistics>, Unobservable> {
+    let Some(sources) = log_forwarding::statistics(observation)? else {
+        return Ok(None);
+    };
+    statistics::read(observation, &sources.file, &sources.actions)
 }
 
 fn sessions(

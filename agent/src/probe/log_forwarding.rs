@@ -107,9 +107,41 @@ struct Agent {
     enabled: bool,
 }
 
-const RSYSLOG: &str = "rsyslog.service";
-const UPLOAD: &str = "systemd-journal-upload.service";
+pub(super) const RSYSLOG: &str = "rsyslog.service";
+pub(super) const UPLOAD: &str = "systemd-journal-upload.service";
 const SYSLOG_NG: &str = "syslog-ng.service";
+/// Where rsyslog counts what it does: its module impstats with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StatisticsFile {
+    /// Absolute path.
+    pub(super) path: String,
+    /// Seconds between two samples.
+    pub(super) interval_s: u32,
+    /// Each sample counts from nought.
+    pub(super) resets: bool,
+}
+
+/// The statistics of rsyslog, and what its forwarding actions are called there.
+pub(super) struct StatisticsSource {
+    /// The file.
+    pub(super) file: StatisticsFile,
+    /// Names given by the configuration; an action without one has a name by its place.
+    pub(super) actions: Vec<String>,
+}
+
+/// Where the statistics of rsyslog's configuration are; `None` if there are none.
+///
+/// # Errors
+/// [`Unobservable`] if the configuration cannot be read or understood.
+pub(super) fn statistics(
+    observation: &mut Observation<'_>,
+) -> Result<Option<StatisticsSource>, Unobservable> {
+    let found = rsyslog::read(observation)?.unwrap_or_default();
+    let actions = found.names;
+    let file = found.statistics;
+    Ok(file.map(|file| StatisticsSource { file, actions }))
+}
+
 const AGENTS: [&str; 18] = [
     "alloy",
     "amazon-cloudwatch-agent",

@@ -7,7 +7,7 @@ use super::filter::{Filter, condition_filter, selected};
 use super::input;
 use super::selector::Messages;
 use super::syntax::{self, Kind, Parameters, Statement};
-use super::{Forwarder, Program, Protocol};
+use super::{Forwarder, Program, Protocol, StatisticsFile};
 use crate::host::FileKind;
 
 const MAIN: &str = "/etc/rsyslog.conf";
@@ -20,6 +20,10 @@ pub(super) struct Found {
     pub(super) discards: Vec<String>,
     /// Whether messages of local programs get there.
     pub(super) local_messages: bool,
+    /// Names that the configuration gives to forwarding actions.
+    pub(super) names: Vec<String>,
+    /// Where impstats writes.
+    pub(super) statistics: Option<StatisticsFile>,
 }
 
 /// Reads the configuration; `None` if there is none.
@@ -167,6 +171,10 @@ impl Walk {
                         }
                     }
                     "action" => self.action(parameters, filter, *live, &at),
+                    "module" => {
+                        let here = impstats(parameters);
+                        self.found.statistics = here.or(self.found.statistics.take());
+                    }
                     _ => {}
                 },
                 Kind::Rule(text, actions) => {
@@ -368,6 +376,7 @@ impl Walk {
         } else {
             "514"
         };
+        self.found.names.extend(text(&["name"]));
         self.found.forwarders.push(Forwarder {
             by: Program::Rsyslog,
             at: at.to_owned(),
@@ -383,4 +392,23 @@ impl Walk {
             conditional,
         });
     }
+}
+
+/// `module(load="impstats" log.file="…" interval="…")`; without a file the samples are messages among others.
+fn impstats(parameters: &Parameters) -> Option<StatisticsFile> {
+    const DEFAULT_INTERVAL_S: u32 = 300;
+    let load = parameters.get("load")?;
+    let is_impstats = load.trim_end_matches(".so").ends_with("impstats");
+    let path = parameters
+        .get("log.file")
+        .filter(|path| path.starts_with('/'));
+    let interval = parameters
+        .get("interval")
+        .and_then(|text| text.parse().ok());
+    let resets = parameters.get("resetcounters");
+    is_impstats.then_some(StatisticsFile {
+        path: path?.clone(),
+        interval_s: interval.unwrap_or(DEFAULT_INTERVAL_S),
+        resets: resets.is_some_and(|value| value.eq_ignore_ascii_case("on")),
+    })
 }
