@@ -18,6 +18,7 @@ mod auto_update_run;
 mod clock;
 mod cpu_vulnerability;
 mod crypto_policy;
+mod daemon_process;
 mod debian;
 mod firmware;
 mod group;
@@ -34,6 +35,10 @@ mod log_forwarding;
 mod login_defs;
 mod logins;
 mod logrotate;
+mod malware;
+mod malware_exclusions;
+mod malware_signatures;
+mod monitoring_agent;
 mod nss;
 mod observation;
 mod package_index;
@@ -218,6 +223,10 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<log_forwarding::LogForwarding>(),
         Registered::of::<logins::Logins>(),
         Registered::of::<logrotate::Logrotate>(),
+        Registered::of::<malware::Malware>(),
+        Registered::of::<malware_exclusions::MalwareExclusions>(),
+        Registered::of::<malware_signatures::MalwareSignatures>(),
+        Registered::of::<monitoring_agent::MonitoringAgent>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<pam::Pam>(),
         Registered::of::<passwd::Passwd>(),
