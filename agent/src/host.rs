@@ -13,6 +13,7 @@ pub mod filesystem;
 mod program;
 pub mod recorded;
 pub mod traced;
+pub mod walk;
 
 use std::io::Read;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use filesystem::FileSystemHost;
 pub use program::{Program, ProgramOutput};
 pub use recorded::RecordedHost;
+pub use walk::{WalkPlan, Walked};
 
 /// Most bytes of one configuration or state file; anything larger is not what a probe means to read.
 pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -117,6 +119,12 @@ pub trait Host: Sync {
     /// [`HostError::OfflineRoot`] on an unpacked root, [`HostError::ToolMissing`] if it is not there,
     /// [`HostError::Timeout`], [`HostError::TooLarge`]. An exit code other than 0 is no error here.
     fn run(&self, program: &Program) -> Result<ProgramOutput, HostError>;
+
+    /// Walks local file systems and keeps what is remarkable; goes on from where `before` stopped.
+    ///
+    /// # Errors
+    /// [`HostError::Timeout`] if a file system does not answer. What could not be seen is in what it brings back.
+    fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError>;
 
     /// The kernel's clock discipline (adjtimex(2) with no modes set).
     ///

@@ -20,6 +20,7 @@ mod cpu_vulnerability;
 mod crypto_policy;
 mod daemon_process;
 mod debian;
+mod file_walk;
 mod firmware;
 mod group;
 mod installation;
@@ -210,6 +211,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<clock::Clock>(),
         Registered::of::<crypto_policy::CryptoPolicy>(),
         Registered::of::<cpu_vulnerability::CpuVulnerability>(),
+        Registered::of::<file_walk::FileWalk>(),
         Registered::of::<firmware::Firmware>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),

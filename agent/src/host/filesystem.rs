@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::{
     AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
-    audit, program,
+    WalkPlan, Walked, audit, program,
 };
 
 /// Most names taken from one directory.
@@ -258,6 +258,10 @@ impl Host for FileSystemHost {
     fn clock_state(&self) -> Result<ClockState, HostError> {
         self.require_live("the clock discipline")?;
         super::clock::state()
+    }
+
+    fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError> {
+        super::walk::walk_live(&self.root, plan, before)
     }
 
     fn audit_status(&self) -> Result<AuditStatus, HostError> {

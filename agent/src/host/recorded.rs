@@ -5,6 +5,7 @@
 //! not installed.
 
 mod recording;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use super::{
     AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
+    WalkPlan, Walked,
 };
 
 pub(crate) use recording::{FileRecord, Kernel, ProgramRecord, Recording};
@@ -353,6 +355,10 @@ impl Host for RecordedHost {
             .get(&program.line())
             .cloned()
             .ok_or_else(|| HostError::ToolMissing(program.path.to_owned()))
+    }
+
+    fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError> {
+        Ok(walk::walk(&self.files, plan, before))
     }
 
     fn clock_state(&self) -> Result<ClockState, HostError> {

@@ -6,7 +6,10 @@
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
-use super::{AuditStatus, ClockState, DirEntry, Host, HostError, Program, ProgramOutput, Stat};
+use super::{
+    AuditStatus, ClockState, DirEntry, Host, HostError, Program, ProgramOutput, Stat, WalkPlan,
+    Walked,
+};
 
 /// Which part of a file an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,6 +248,10 @@ impl Host for Traced<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .program(program, found.as_ref());
         found
+    }
+
+    fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError> {
+        self.inner.walk(plan, before)
     }
 
     fn clock_state(&self) -> Result<ClockState, HostError> {

@@ -77,6 +77,22 @@ pub(super) fn accounts(
     read(observation, "/etc/passwd")?.ok_or_else(|| missing("/etc/passwd"))
 }
 
+/// Accounts of another file of that form, such as those of nss_altfiles; none if it does not exist.
+pub(super) fn more_accounts(
+    observation: &mut Observation<'_>,
+    path: &str,
+) -> Result<Vec<LocalAccount>, Unobservable> {
+    Ok(read(observation, path)?.unwrap_or_default().entries)
+}
+
+/// As [`more_accounts`] for groups.
+pub(super) fn more_groups(
+    observation: &mut Observation<'_>,
+    path: &str,
+) -> Result<Vec<LocalGroup>, Unobservable> {
+    Ok(read(observation, path)?.unwrap_or_default().entries)
+}
+
 /// `/etc/shadow`; `None` on a host without one.
 pub(super) fn shadow(
     observation: &mut Observation<'_>,

@@ -14,7 +14,7 @@ mod crypt;
 mod device;
 mod filesystem;
 mod luks;
-mod mount;
+pub(in crate::probe) mod mount;
 mod stack;
 mod zfs;
 
@@ -133,7 +133,10 @@ impl Probe for Storage {
     }
 }
 
-fn mounts(observation: &mut Observation<'_>) -> Result<Vec<Mount>, Unobservable> {
+/// The mounts of PID 1, or those of the agent where it may not see them.
+pub(in crate::probe) fn mounts(
+    observation: &mut Observation<'_>,
+) -> Result<Vec<Mount>, Unobservable> {
     let first = match observation.text("/proc/1/mountinfo") {
         Err(error) if error.reason != Reason::PermissionDenied => return Err(error),
         other => other.ok().flatten().filter(|text| !text.is_empty()),

@@ -60,6 +60,8 @@ pub(crate) struct FileRecord {
     /// A size larger than the content: for files whose content does not matter, and devices that are zeros from there on.
     pub(crate) size: Option<u64>,
     pub(crate) device: Option<(u32, u32)>,
+    /// Numbers of the device that a character device (kind `other`) is.
+    pub(crate) rdev: Option<(u32, u32)>,
     /// Extended attributes, base64.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) xattrs: BTreeMap<String, String>,
@@ -100,6 +102,7 @@ pub(crate) struct Node {
     pub(crate) target: Option<String>,
     pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
     pub(crate) denied: bool,
+    pub(crate) rdev: Option<(u32, u32)>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -192,6 +195,7 @@ impl FileRecord {
                 .or(old.map(|stat| stat.device))
                 .unwrap_or((8, 1)),
         };
+        let rdev = self.rdev.or(base.as_ref().and_then(|node| node.rdev));
         let mut xattrs = base.map(|node| node.xattrs).unwrap_or_default();
         for (name, value) in self.xattrs {
             xattrs.insert(
@@ -205,6 +209,7 @@ impl FileRecord {
             target: self.link,
             xattrs,
             denied: self.denied,
+            rdev,
         })
     }
 }

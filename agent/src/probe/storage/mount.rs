@@ -2,7 +2,9 @@
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(in crate::probe) struct Mount {
+    /// Its number in this mount namespace.
+    pub id: u64,
     /// `st_dev` of its files, `major:minor`.
     pub device: (u32, u32),
     /// The directory of the file system that is mounted.
@@ -17,6 +19,8 @@ pub(super) struct Mount {
     pub read_only: bool,
     /// Options of the superblock.
     pub options: Vec<String>,
+    /// Options of this mount alone (`nosuid`, `nodev`, `noexec`, `ro`, …).
+    pub flags: Vec<String>,
 }
 
 /// Types whose data lie on a server, or with the host of a virtual machine.
@@ -44,25 +48,25 @@ const IMAGES: [&str; 5] = ["squashfs", "iso9660", "erofs", "cramfs", "udf"];
 const DEVICES: [&str; 5] = ["btrfs", "zfs", "bcachefs", "ubifs", "jffs2"];
 
 impl Mount {
-    pub(super) fn is_network(&self) -> bool {
+    pub(in crate::probe) fn is_network(&self) -> bool {
         NETWORK.contains(&self.kind.as_str())
     }
 
-    pub(super) fn is_memory(&self) -> bool {
+    pub(in crate::probe) fn is_memory(&self) -> bool {
         MEMORY.contains(&self.kind.as_str())
     }
 
-    pub(super) fn is_image(&self) -> bool {
+    pub(in crate::probe) fn is_image(&self) -> bool {
         self.read_only && IMAGES.contains(&self.kind.as_str())
     }
 
     /// Keeps data on a device or a server of its own; overlays and FUSE keep theirs on other mounts or elsewhere.
-    pub(super) fn keeps_data(&self) -> bool {
+    pub(in crate::probe) fn keeps_data(&self) -> bool {
         self.device.0 != 0 || self.is_network() || DEVICES.contains(&self.kind.as_str())
     }
 
     /// The value of an option of the superblock.
-    pub(super) fn option(&self, name: &str) -> Option<&str> {
+    pub(in crate::probe) fn option(&self, name: &str) -> Option<&str> {
         self.options
             .iter()
             .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
@@ -70,7 +74,7 @@ impl Mount {
 }
 
 /// The mounts in order: later ones lie over earlier ones.
-pub(super) fn parse_mountinfo(text: &str) -> Result<Vec<Mount>, String> {
+pub(in crate::probe) fn parse_mountinfo(text: &str) -> Result<Vec<Mount>, String> {
     let mounts: Vec<Mount> = text
         .lines()
         .filter(|line| !line.is_empty())
@@ -85,10 +89,13 @@ pub(super) fn parse_mountinfo(text: &str) -> Result<Vec<Mount>, String> {
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
 fn parse_mount(line: &str) -> Option<Mount> {
     let (place, source) = line.split_once(" - ")?;
-    let mut place = place.split(' ').skip(2);
+    let mut place = place.split(' ');
+    let id = place.next()?.parse().ok()?;
+    let mut place = place.skip(1);
     let device = numbers(place.next()?)?;
     let root = unescape(place.next()?);
     let point = unescape(place.next()?);
+    let flags = place.next().unwrap_or_default();
     let mut source = source.split(' ');
     let kind = source.next().filter(|kind| !kind.is_empty())?.to_owned();
     let from = unescape(source.next().unwrap_or_default());
@@ -99,6 +106,8 @@ fn parse_mount(line: &str) -> Option<Mount> {
         .map(unescape)
         .collect();
     Some(Mount {
+        id,
+        flags: flags.split(',').map(str::to_owned).collect(),
         device,
         root,
         point,
@@ -110,21 +119,21 @@ fn parse_mount(line: &str) -> Option<Mount> {
 }
 
 /// Device numbers, `major:minor`.
-pub(super) fn numbers(text: &str) -> Option<(u32, u32)> {
+pub(in crate::probe) fn numbers(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// One line of `/proc/swaps`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SwapArea {
+pub(in crate::probe) struct SwapArea {
     pub path: String,
     /// A file rather than a device.
     pub file: bool,
 }
 
 /// The active swap areas.
-pub(super) fn parse_swaps(text: &str) -> Result<Vec<SwapArea>, String> {
+pub(in crate::probe) fn parse_swaps(text: &str) -> Result<Vec<SwapArea>, String> {
     text.lines()
         .skip(1)
         .filter(|line| !line.trim().is_empty())
