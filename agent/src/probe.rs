@@ -43,6 +43,7 @@ mod monitoring_agent;
 mod nss;
 mod observation;
 mod package_index;
+mod package_sources;
 mod packages;
 mod pam;
 mod passwd;
@@ -230,6 +231,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<malware_signatures::MalwareSignatures>(),
         Registered::of::<monitoring_agent::MonitoringAgent>(),
         Registered::of::<package_index::PackageIndex>(),
+        Registered::of::<package_sources::PackageSources>(),
         Registered::of::<pam::Pam>(),
         Registered::of::<passwd::Passwd>(),
         Registered::of::<release::DistributionRelease>(),

@@ -12,6 +12,7 @@ pub mod preference;
 pub mod release;
 pub mod source;
 pub mod stanza;
+pub mod trust;
 pub mod version;
 
 use evidence::outcome::Reason;

@@ -137,8 +137,7 @@ mod tests {
         Source {
             uri: uri.into(),
             suite: suite.into(),
-            components: Vec::new(),
-            architectures: Vec::new(),
+            ..Source::default()
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::configuration::{Configuration, parser::quote_word, parts, truth};
 use super::stanza::{Stanza, Stanzas};
+use super::trust::Trust;
 use crate::probe::{Observation, Unobservable};
 
 /// The main file.
@@ -12,7 +13,7 @@ const PARTS: &str = "/etc/apt/sources.list.d";
 const MAX_SOURCES: usize = 10_000;
 
 /// One enabled source of binary packages: one URI and one suite.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
     /// Where the archive is, as written but for `$(ARCH)`.
     pub uri: String,
@@ -22,6 +23,10 @@ pub struct Source {
     pub components: Vec<String>,
     /// Architectures whose indexes are wanted.
     pub architectures: Vec<String>,
+    /// How it is verified.
+    pub trust: Trust,
+    /// The file that names it.
+    pub file: String,
 }
 
 /// The enabled sources of binary packages, in apt's order. A medium such as a CD is none: nobody updates it.
@@ -44,7 +49,11 @@ pub fn enabled(
         } else {
             read_lines(&text, architectures)
         };
-        sources.extend(read.map_err(|problem| Unobservable::unparsable(&path, problem))?);
+        let mut read = read.map_err(|problem| Unobservable::unparsable(&path, problem))?;
+        for source in &mut read {
+            source.file.clone_from(&path);
+        }
+        sources.extend(read);
         if sources.len() > MAX_SOURCES {
             return Err(Unobservable::unparsable(&path, "too many sources"));
         }
@@ -116,6 +125,7 @@ struct Written {
     suites: Vec<String>,
     components: Vec<String>,
     selection: Selection,
+    trust: Trust,
 }
 
 impl Written {
@@ -143,6 +153,8 @@ impl Written {
                     suite: suite.replace("$(ARCH)", &architectures.native),
                     components: self.components.clone(),
                     architectures: wanted.clone(),
+                    trust: self.trust.clone(),
+                    file: String::new(),
                 });
             }
         }
@@ -190,6 +202,7 @@ fn without_comment(line: &str) -> &str {
 fn read_line(rest: &str) -> Result<Written, String> {
     let mut rest = rest.trim_start();
     let mut selection = Selection::default();
+    let mut trust = Trust::default();
     if let Some(inner) = rest.strip_prefix('[') {
         let (options, after) = inner.split_once(']').ok_or("options without an end")?;
         for option in options.split_whitespace() {
@@ -201,7 +214,7 @@ fn read_line(rest: &str) -> Result<Written, String> {
                 "arch" => selection.set = Some(values()),
                 "arch+" => selection.add = values(),
                 "arch-" => selection.remove = values(),
-                _ => {}
+                name => trust.take(name, value),
             }
         }
         rest = after.trim_start();
@@ -220,6 +233,7 @@ fn read_line(rest: &str) -> Result<Written, String> {
         suites: words.next().into_iter().collect(),
         components: words.collect(),
         selection,
+        trust,
     })
 }
 
@@ -235,6 +249,13 @@ fn read_stanzas(text: &str, architectures: &Architectures) -> Result<Vec<Source>
             "Architectures",
             "Architectures-Add",
             "Architectures-Remove",
+            "Trusted",
+            "Allow-Insecure",
+            "Allow-Weak",
+            "Allow-Downgrade-To-Insecure",
+            "Check-Valid-Until",
+            "Check-Date",
+            "Signed-By",
         ],
     );
     let mut sources = Vec::new();
@@ -266,6 +287,7 @@ fn read_stanzas(text: &str, architectures: &Architectures) -> Result<Vec<Source>
                 add: words("Architectures-Add"),
                 remove: words("Architectures-Remove"),
             },
+            trust: Trust::of_stanza(&stanza),
         };
         sources.extend(written.expand(architectures)?);
     }
@@ -306,6 +328,29 @@ mod tests {
         ] {
             assert!(read_lines(bad, &amd64()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn options_that_weaken_are_told() {
+        let trust = |option: &str| {
+            let line = format!("deb [{option}] http://a/debian bookworm main\n");
+            read_lines(&line, &amd64()).unwrap().remove(0).trust
+        };
+        assert_eq!(trust("trusted=yes").weakened, ["trusted=yes"]);
+        assert_eq!(trust("allow-weak=1").weakened, ["allow-weak=1"]);
+        assert_eq!(trust("check-date=no").replay, ["check-date=no"]);
+        assert_eq!(
+            trust("signed-by=/k.gpg").signed_by.as_deref(),
+            Some("/k.gpg")
+        );
+        for without in ["Trusted=yes", "trusted=no", "check-date=yes", "lang=none"] {
+            assert_eq!(trust(without), Trust::default(), "{without}");
+        }
+        let stanza = "Types: deb\nURIs: http://a\nSuites: s\nComponents: main\nTRUSTED: On\nCheck-Valid-Until: no\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n";
+        let trust = read_stanzas(stanza, &amd64()).unwrap().remove(0).trust;
+        assert_eq!(trust.weakened, ["trusted=On"]);
+        assert_eq!(trust.replay, ["check-valid-until=no"]);
+        assert_eq!(trust.signed_by.as_deref(), Some("an embedded key"));
     }
 
     #[test]
