@@ -18,9 +18,11 @@ mod archive;
 mod error;
 mod files;
 mod image;
+mod layer;
 mod network;
 mod program;
 mod remains;
+mod rpm;
 mod supervisor;
 
 use std::net::Ipv4Addr;
@@ -31,8 +33,10 @@ use std::time::Duration;
 use crypto::{Random as _, SystemRandom};
 
 pub use error::MachineError;
-pub use image::Image;
+pub use image::{Image, install};
+pub use layer::{Layers, Mounted, run_inside};
 pub use network::Network;
+pub use rpm::{Installer, Package, Repository};
 
 use network::Seat;
 use remains::Remains;

@@ -23,6 +23,9 @@ const CACHE_VARIABLE: &str = "ASSAY_TEST_CACHE";
 const PACKAGES: &str = "systemd,systemd-sysv,systemd-timesyncd,libpam-systemd,dbus,udev,kmod,openssh-server,sudo,\
 iproute2,iputils-ping,nftables,netbase,procps,cron,logrotate,unattended-upgrades,ca-certificates,tzdata,less,nano";
 
+/// Where this machine keeps its name servers.
+const RESOLVER: &str = "/etc/resolv.conf";
+
 /// Raised when the steps below change, so that nobody tests on an image of the old recipe.
 const RECIPE: u32 = 1;
 
@@ -179,6 +182,24 @@ fn upgrade(root: &Path, archive: &Archive) -> Result<(), MachineError> {
         "etc/apt/sources.list",
         &(archive.lines.join("\n") + "\n"),
     )?;
+    apt(root, &[&["update"], &["--yes", "dist-upgrade"], &["clean"]])
+}
+
+/// Installs packages above an image, from the lists that it has.
+///
+/// # Errors
+/// A package that cannot be had, with what apt-get(8) said.
+pub fn install(root: &Path, packages: &[String]) -> Result<(), MachineError> {
+    let mut wanted = vec!["--yes", "--no-install-recommends", "install"];
+    wanted.extend(packages.iter().map(String::as_str));
+    // An image knows no name server; this machine's is lent to apt.
+    let resolver = fs::read_to_string(RESOLVER).map_err(MachineError::io("read", RESOLVER))?;
+    write(root, "etc/resolv.conf", &resolver)?;
+    apt(root, &[&wanted, &["clean"]])?;
+    write(root, "etc/resolv.conf", "")
+}
+
+fn apt(root: &Path, actions: &[&[&str]]) -> Result<(), MachineError> {
     // No daemon may start in the root: it would be one of the outer machine.
     write(root, "usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")?;
     program::run(
@@ -189,7 +210,7 @@ fn upgrade(root: &Path, archive: &Archive) -> Result<(), MachineError> {
         ],
     )?;
     let options = archive::mirror_options()?;
-    for action in [&["update"][..], &["--yes", "dist-upgrade"], &["clean"]] {
+    for action in actions {
         let mut arguments = vec![
             root.to_string_lossy().into_owned(),
             "apt-get".to_owned(),

@@ -1,0 +1,80 @@
+//! All mutations of one root.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use acceptance::machine::Layers;
+use evidence::evaluate::Outcomes;
+
+use super::plan::{Mutation, Plan};
+use super::root::{self, Judge, words};
+use super::tally::Tally;
+
+/// Applies every mutation of a root to it, each alone, and holds the outcomes against what it says.
+///
+/// # Panics
+/// Naming each miss and each false alarm.
+pub fn judge(name: &str) {
+    let start = Instant::now();
+    let plan = Plan::load();
+    let root = &plan.roots[name];
+    let folder = memory_folder();
+    let layers =
+        root::layers(name, root, &folder).unwrap_or_else(|error| panic!("root {name}: {error}"));
+    let judge = Judge::new(&root.params);
+    let untouched = judge.judge(layers.mounted(&folder.join("untouched")).unwrap().root());
+    if std::env::var_os(root::SHOW).is_some() {
+        for (check, judgement) in &untouched {
+            println!("{name}: {check}: {}", words(judgement));
+        }
+    }
+    let mut tally = Tally::new(&root.family);
+    let chosen = std::env::var("ASSAY_TEST_MUTATION").ok();
+    for mutation in plan.of_root(name) {
+        if chosen
+            .as_ref()
+            .is_some_and(|id| !mutation.id.contains(id.as_str()))
+        {
+            continue;
+        }
+        match mutated(&layers, &folder, mutation, &judge) {
+            Ok(outcomes) => tally.count(mutation, &untouched, &outcomes),
+            Err(problem) => tally.unusable(mutation, &problem),
+        }
+    }
+    tally.show(start.elapsed());
+    assert!(tally.is_clean(), "{}", tally.problems());
+}
+
+fn mutated(
+    layers: &Layers,
+    folder: &Path,
+    mutation: &Mutation,
+    judge: &Judge,
+) -> Result<Outcomes, String> {
+    let place = folder.join(&mutation.id);
+    let mounted = layers.mounted(&place).map_err(|error| error.to_string())?;
+    for edit in &mutation.edits {
+        edit.apply(mounted.root())?;
+    }
+    let outcomes = judge.judge(mounted.root());
+    mounted.unmount().map_err(|error| error.to_string())?;
+    std::fs::remove_dir_all(&place).map_err(|error| error.to_string())?;
+    Ok(outcomes)
+}
+
+/// A folder in memory, which goes with the mount namespace.
+fn memory_folder() -> PathBuf {
+    let folder = tempfile::Builder::new()
+        .prefix("assay-mutations-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    let status = std::process::Command::new("/usr/bin/mount")
+        .args(["-t", "tmpfs", "tmpfs"])
+        .arg(&folder)
+        .status()
+        .unwrap();
+    assert!(status.success(), "cannot mount a tmpfs");
+    folder
+}

@@ -1,0 +1,146 @@
+//! Roots as the plan describes them, made and hardened; and how the agent judges one.
+
+use std::path::{Path, PathBuf};
+
+use acceptance::machine::{Image, Layers, MachineError, Repository, install};
+use agent::examine;
+use agent::host::{FileSystemHost, Host};
+use agent::probe::{self, VolatileMemory};
+use evidence::baseline;
+use evidence::bundle::Bundle;
+use evidence::evaluate::{Evaluator, Outcomes};
+use evidence::id::CheckId;
+use evidence::outcome::{Judgement, Outcome, Reason};
+use evidence::time::SystemClock;
+
+use super::plan::{Made, Packages, Params, Root};
+
+/// Set to see what each root, untouched and changed, concludes: for writing mutations.
+pub const SHOW: &str = "ASSAY_TEST_MUTATIONS_SHOW";
+
+/// Why a root could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// The outer machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// An edit that does not fit.
+    #[error("hardening: {0}")]
+    Edit(String),
+    /// Reading or writing.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The layers of a root, hardened.
+pub fn layers(name: &str, root: &Root, folder: &Path) -> Result<Layers, RootError> {
+    let below = match &root.made {
+        Made::Debian(suite) => Layers::of(Image::debian(suite)?.root()),
+        Made::Packages(packages) => {
+            let empty = empty(name, folder)?;
+            let place = folder.join(format!("{name}-repository"));
+            let mounted = Layers::of(&empty).mounted(&place.join("root"))?;
+            install_packages(packages, &place, mounted.root())?;
+            mounted.unmount()?;
+            Layers::of(&empty).below(&place.join("root/upper"))
+        }
+        Made::ByHand => Layers::of(&empty(name, folder)?),
+    };
+    let installed = if root.packages.is_empty() {
+        below
+    } else {
+        let recipe = root.packages.join("\n");
+        below.with(&format!("{name}-packages"), &recipe, |mounted| {
+            install(mounted, &root.packages).map_err(RootError::from)
+        })?
+    };
+    // Cheap to make, so made each time: nothing of an earlier run can be left in it.
+    let place = folder.join(format!("{name}-hardened"));
+    let mounted = installed.mounted(&place)?;
+    for edit in &root.edits {
+        edit.apply(mounted.root()).map_err(RootError::Edit)?;
+    }
+    mounted.unmount()?;
+    Ok(installed.below(&place.join("upper")))
+}
+
+fn empty(name: &str, folder: &Path) -> Result<PathBuf, RootError> {
+    let empty = folder.join(format!("{name}-empty"));
+    std::fs::create_dir_all(&empty)?;
+    Ok(empty)
+}
+
+fn install_packages(packages: &Packages, place: &Path, root: &Path) -> Result<(), RootError> {
+    let content = place.join("content");
+    std::fs::create_dir_all(&content)?;
+    for edit in &packages.content {
+        edit.apply(&content).map_err(RootError::Edit)?;
+    }
+    let repository = Repository::build(place, &content, packages.installer, &packages.packages)?;
+    repository.install(root, &packages.packages)?;
+    Ok(())
+}
+
+/// Judges roots by the default checks with a group's policy.
+pub struct Judge {
+    bundle: Bundle,
+    evaluator: Evaluator,
+}
+
+impl Judge {
+    /// A judge with these parameters in place of the defaults.
+    pub fn new(params: &Params) -> Judge {
+        let mut bundle = baseline::bundle().unwrap();
+        for (check, values) in params {
+            let id: CheckId = check.parse().unwrap();
+            let Some(found) = bundle.checks.get_mut(&id) else {
+                panic!("no check {check}");
+            };
+            for (name, value) in values {
+                assert!(found.params.contains_key(name), "{check} has no {name}");
+                found.params.insert(name.clone(), value.clone());
+            }
+        }
+        bundle.check_types(&probe::schemas().unwrap()).unwrap();
+        let evaluator = Evaluator::new(&bundle).unwrap();
+        Judge { bundle, evaluator }
+    }
+
+    /// The outcomes for the root file system in `root`, as `assay-agent check --root` tells them.
+    pub fn judge(&self, root: &Path) -> Outcomes {
+        let host = FileSystemHost::offline(root).unwrap();
+        assert!(!host.is_live());
+        let checks = self.bundle.checks.keys().cloned().collect();
+        let mut memory = VolatileMemory::default();
+        let clock = SystemClock::new();
+        let observed = examine::observe(&host, &self.bundle, &checks, &mut memory, &clock);
+        let mut outcomes = self
+            .evaluator
+            .judge(&checks, &observed.facts, observed.end)
+            .unwrap();
+        if std::env::var_os(SHOW).is_some() {
+            let shown = self
+                .evaluator
+                .observe(&checks, &observed.facts, observed.end);
+            for (id, found) in shown.unwrap() {
+                if matches!(outcomes[&id].outcome, Outcome::Fail | Outcome::Error) {
+                    println!("{id}: {}: {found}", words(&outcomes[&id]));
+                }
+            }
+        }
+        for judgement in outcomes.values_mut() {
+            if *judgement == Judgement::error(Reason::OfflineRoot) {
+                judgement.outcome = Outcome::NotApplicable;
+            }
+        }
+        outcomes
+    }
+}
+
+/// An outcome in the words of the plan.
+pub fn words(judgement: &Judgement) -> String {
+    match judgement.reason {
+        Some(reason) => format!("{} {reason}", judgement.outcome),
+        None => judgement.outcome.to_string(),
+    }
+}
