@@ -11,6 +11,7 @@
 //! is no trait.
 
 mod batch;
+mod commit;
 mod error;
 mod ledger_read;
 mod maintenance;
