@@ -15,6 +15,8 @@ mod audit_rules;
 mod auth_events;
 mod auto_update;
 mod auto_update_run;
+mod backup;
+mod backup_record;
 mod clock;
 mod cpu_vulnerability;
 mod crypto_policy;
@@ -47,6 +49,7 @@ mod package_sources;
 mod packages;
 mod pam;
 mod passwd;
+mod redundancy;
 mod release;
 mod security_updates;
 mod shadow;
@@ -209,6 +212,8 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<auth_events::AuthEvents>(),
         Registered::of::<auto_update::AutoUpdate>(),
         Registered::of::<auto_update_run::AutoUpdateRun>(),
+        Registered::of::<backup::Backup>(),
+        Registered::of::<backup_record::BackupRecord>(),
         Registered::of::<clock::Clock>(),
         Registered::of::<crypto_policy::CryptoPolicy>(),
         Registered::of::<cpu_vulnerability::CpuVulnerability>(),
@@ -234,6 +239,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<package_sources::PackageSources>(),
         Registered::of::<pam::Pam>(),
         Registered::of::<passwd::Passwd>(),
+        Registered::of::<redundancy::Redundancy>(),
         Registered::of::<release::DistributionRelease>(),
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),

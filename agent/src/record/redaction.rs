@@ -43,7 +43,7 @@ impl Redaction {
             )?,
             address: Regex::new(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/@:]*):[^\s/@]+@")?,
             setting: Regex::new(
-                r#"(?i)((?:passwd|password|passphrase|secret|token|authtok|psk|api_?key)["']?[ \t]*=[ \t]*)[^\s\x00&]+"#,
+                r#"(?i)((?:passwd|password|passphrase|secret|token|authtok|psk|api_?key|secret_access_key|account_key)["']?[ \t]*=[ \t]*|passphrase["']?[ \t]*:[ \t]*)[^\s\x00&]+"#,
             )?,
             machine: machine.map(|id| (id.to_owned(), MACHINE.to_owned())),
         })
