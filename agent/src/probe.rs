@@ -65,6 +65,7 @@ mod system;
 mod systemd_config;
 mod time_sources;
 pub mod unit;
+mod utilities;
 mod virtual_machine;
 
 use std::collections::BTreeMap;
@@ -253,6 +254,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<sysctl::Sysctl>(),
         Registered::of::<system::System>(),
         Registered::of::<time_sources::TimeSources>(),
+        Registered::of::<utilities::Utilities>(),
     ];
     probes.sort_by_key(|probe| probe.id);
     probes
