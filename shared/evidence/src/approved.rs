@@ -186,7 +186,8 @@ pub fn review(
 ) -> String {
     let mut text = String::new();
     for line in about {
-        let _ = writeln!(text, "# {}", printable(line, false));
+        let line = format!("# {}", printable(line, false));
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     for (id, learnt) in learnt {
         if let (Ok(learnt), Some(check)) = (learnt, bundle.checks.get(id)) {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::outcome::{Judgement, Outcome, Reason, Severity};
 pub const APPROVED: &str = "baseline";
 
 /// One check with everything that is said about it. Serialises to its member of a bundle.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// What is checked, as a statement that is true when it passes.
@@ -31,12 +32,13 @@ pub struct Check {
     /// The kind of host it is meant for: `all`, `server`, `workstation` or `physical`.
     pub profile: Profile,
     /// The probes whose facts it reads.
+    #[schemars(with = "Vec<String>")]
     pub probes: Vec<ProbeId>,
     /// Policy: thresholds and lists, by name, with their defaults.
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
     /// What a host would learn on first sight: parameter name to the CEL expression, over `facts` and `params`, whose
-    /// value is proposed for it. Nothing learnt holds before a person approved it; see [`crate::learn`].
+    /// value is proposed for it. Nothing learnt holds before a person approved it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub learns: BTreeMap<String, String>,
     /// The rules, in order; the first whose `if` is true decides.
@@ -66,7 +68,7 @@ pub struct Check {
 }
 
 /// The kind of host a check is meant for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// Every host.
@@ -80,7 +82,7 @@ pub enum Profile {
 }
 
 /// The controls of one edition that a check supports.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ControlLinks {
     /// Controls whose object the check tests directly; only these carry a control's status.
@@ -102,7 +104,7 @@ pub enum Role {
 }
 
 /// One rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// A CEL expression over `facts`, `params` and `now` that yields a bool.
@@ -116,7 +118,7 @@ pub struct Rule {
 }
 
 /// The outcome of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// The outcome.
@@ -230,6 +232,13 @@ impl Check {
                 } else {
                     "there is no parameter of this name"
                 }
+            ));
+        }
+        if let Some(name) = self.learns.keys().next()
+            && !self.params.get(APPROVED).is_some_and(Value::is_boolean)
+        {
+            return Err(format!(
+                "learns.{name}: a check that learns needs the parameter `{APPROVED} = false`, which says that nobody has approved a list yet"
             ));
         }
         let mut params = Value::Object(self.params.clone().into_iter().collect());

@@ -19,8 +19,7 @@ pub const MAX_LEARNT_ITEMS: usize = 5000;
 /// What a check learnt from the facts of one host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Learnt {
-    /// The parameters to approve, by name: lists sorted and without doubles, and `baseline = true` where the check has
-    /// such a parameter.
+    /// The parameters to approve, by name: lists sorted and without doubles, and `baseline = true`.
     pub params: BTreeMap<String, Value>,
     /// What the check says with the parameters that it has.
     pub current: Judgement,
@@ -57,9 +56,7 @@ pub(crate) fn values(check: &Check, inputs: &Inputs) -> Result<BTreeMap<String, 
         })?;
         params.insert(param.clone(), value);
     }
-    if check.params.get(APPROVED).is_some_and(Value::is_boolean) {
-        params.insert(APPROVED.to_owned(), Value::Bool(true));
-    }
+    params.insert(APPROVED.to_owned(), Value::Bool(true));
     Ok(params)
 }
 

@@ -12,6 +12,7 @@ pub mod baseline;
 pub mod bundle;
 pub mod cadence;
 pub mod check;
+pub mod check_schema;
 pub mod evaluate;
 pub mod expression;
 pub mod fact;

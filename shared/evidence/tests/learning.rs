@@ -192,6 +192,15 @@ fn a_learns_that_cannot_be_a_parameter_is_refused_at_its_line() {
     }
 }
 
+#[test]
+fn a_check_that_learns_says_whether_a_list_was_approved() {
+    let text = CHECK
+        .replace("baseline = false\n", "")
+        .replace("!params.baseline && ", "");
+    let error = bundle(&text).unwrap_err();
+    assert!(error.contains("needs the parameter `baseline"), "{error}");
+}
+
 /// A bundle is refused for its `learns` also where it comes without the files it was made of.
 #[test]
 fn a_signed_bundle_is_checked_too() {
