@@ -124,7 +124,7 @@ fn text(path: &Path) -> &str {
 fn a_host_is_judged_by_what_it_learnt_only_when_that_is_handed_in() {
     let image = Image::new();
     let file = image.path("approved.toml");
-    let output = image.agent("baseline", &["--out", text(&file)]);
+    image.agent("baseline", &["--out", text(&file)]);
     let proposal = fs::read_to_string(&file).unwrap();
     assert!(proposal.contains("approves nothing"), "{proposal}");
     assert!(proposal.contains("[\"account.local.approved\"]\napproved = [\n  \"alice\",\n  \"bob\",\n]\nbaseline = true\n"), "{proposal}");
@@ -133,7 +133,9 @@ fn a_host_is_judged_by_what_it_learnt_only_when_that_is_handed_in() {
         proposal.contains("#   ssh.keys.authorized: does not apply"),
         "{proposal}"
     );
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/checks/account.local.approved.toml");
+    let one = image.agent("baseline", &["--out", "-", "--bundle", check]);
+    assert_eq!(one.status.code(), Some(0), "{}", stderr(&one));
 
     for check in ["account.local.approved", "account.privileged.groups"] {
         assert_eq!(image.outcome(check, &[]), "error no_baseline");
@@ -242,6 +244,24 @@ fn a_check_of_ones_own_judges_from_a_file_or_a_folder() {
     );
     let explained = agent(&["explain", "motd.named", "--bundle", text(&file)]);
     assert!(String::from_utf8_lossy(&explained.stdout).contains("The host names itself"));
+}
+
+#[test]
+fn a_recorded_host_is_judged_at_its_time_by_any_check() {
+    let image = Image::new();
+    image.write("motd.named.toml", MOTD);
+    image.write(
+        "host.toml",
+        "now = \"2026-01-02T03:04:05.000Z\"\n[files.\"/etc/os-release\"]\ntext = \"\"\"ID=demo\nPRETTY_NAME=\\\"Demo 1\\\"\n\"\"\"\n[expect]\n",
+    );
+    let (check, host) = (image.path("motd.named.toml"), image.path("host.toml"));
+    let output = agent(&["check", "--format", "json", "--recorded", text(&host), "--bundle", text(&check)]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+    assert_eq!(report["time"]["end"], "2026-01-02T03:04:05.000Z");
+    assert_eq!(report["outcomes"][0]["outcome"], "pass", "{report:#}");
+    assert!(report["host"]["kernel"].is_null());
+    let both = agent(&["check", "--recorded", text(&host), "--root", "/"]);
+    assert_eq!(both.status.code(), Some(64));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use evidence::approved::review;
 use evidence::evaluate::Evaluator;
 use evidence::id::CheckId;
 use evidence::learn::NotLearnt;
+use evidence::outcome::Reason;
 use evidence::time::{Clock as _, SystemClock};
 
 use super::policy::{self, PolicyArguments};
@@ -56,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let about = [
         format!(
             "What assay-agent found on {} ({}){place}, {started}.",
-            check::hostname(&host),
+            check::hostname(&host, host.is_live()),
             check::os_name(&host, &observed.facts)
         ),
         String::new(),
@@ -68,7 +69,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     write(&arguments.out, &review(&about, &bundle, &learnt))?;
     let unseen = learnt
         .values()
-        .filter(|learnt| matches!(learnt, Err(problem) if !matches!(problem, NotLearnt::NotApplicable(_))))
+        .filter_map(|learnt| learnt.as_ref().err())
+        .filter(|why| {
+            !matches!(
+                why,
+                NotLearnt::NotApplicable(_) | NotLearnt::Unobservable(Reason::OfflineRoot)
+            )
+        })
         .count();
     if unseen > 0 {
         anstream::eprintln!(

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use agent::examine;
-use agent::host::{FileSystemHost, Host};
+use agent::host::{FileSystemHost, Host, RecordedHost};
 use agent::probe::{self, VolatileMemory};
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -18,7 +18,7 @@ use evidence::evaluate::{Evaluator, Outcomes};
 use evidence::fact::FactSet;
 use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::{Judgement, Outcome, Reason};
-use evidence::time::SystemClock;
+use evidence::time::{Clock, FixedClock, SystemClock, Timestamp};
 use serde_json::Value;
 
 use super::policy::{self, PolicyArguments};
@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// Judge the unpacked root file system in this directory as it would be after boot, instead of this host.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Judge the host of this recording, as `record` writes it, at the time it was recorded.
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    recorded: Option<PathBuf>,
     /// Judge only this check; may be given several times.
     #[arg(long, value_name = "ID")]
     check: Vec<String>,
@@ -54,6 +57,11 @@ pub(crate) struct Report {
     hostname: String,
     os: String,
     root: Option<PathBuf>,
+    /// Whether the host is the one that this runs on.
+    here: bool,
+    live: bool,
+    start: Timestamp,
+    end: Timestamp,
     bundle: Bundle,
     digest: Digest,
     facts: FactSet,
@@ -99,18 +107,33 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     let bundle = policy::bundle(&arguments.policy)?;
     let checks = wanted(&bundle, &arguments.check)?;
-    let host = host(arguments.root.as_deref())?;
+    let (host, clock): (Box<dyn Host>, Box<dyn Clock>) = match &arguments.recorded {
+        Some(recording) => {
+            let host = RecordedHost::load(recording)?;
+            let clock = FixedClock::at(host.now());
+            (Box::new(host), Box::new(clock))
+        }
+        None => (
+            Box::new(host(arguments.root.as_deref())?),
+            Box::new(SystemClock::new()),
+        ),
+    };
+    let here = host.is_live() && arguments.recorded.is_none();
     let evaluator = Evaluator::new(&bundle)?;
     let mut memory = VolatileMemory::default();
-    let observed = examine::observe(&host, &bundle, &checks, &mut memory, &SystemClock::new());
+    let observed = examine::observe(&*host, &bundle, &checks, &mut memory, &*clock);
     let mut outcomes = evaluator.judge(&checks, &observed.facts, observed.end)?;
     if !host.is_live() {
         outcomes.values_mut().for_each(tell_offline);
     }
     Ok(Report {
-        hostname: hostname(&host),
-        os: os_name(&host, &observed.facts),
+        hostname: hostname(&*host, here),
+        os: os_name(&*host, &observed.facts),
         root: arguments.root.clone(),
+        here,
+        live: host.is_live(),
+        start: observed.start,
+        end: observed.end,
         digest: bundle.digest()?,
         observed: evaluator.observe(&checks, &observed.facts, observed.end)?,
         facts: observed.facts,
@@ -147,8 +170,8 @@ fn tell_offline(judgement: &mut Judgement) {
     }
 }
 
-pub(super) fn hostname(host: &FileSystemHost) -> String {
-    if host.is_live() {
+pub(super) fn hostname(host: &dyn Host, here: bool) -> String {
+    if here {
         return agent::machine::hostname();
     }
     let name = host.read("/etc/hostname", 1024).unwrap_or_default();
@@ -160,7 +183,7 @@ pub(super) fn hostname(host: &FileSystemHost) -> String {
     }
 }
 
-pub(super) fn os_name(host: &FileSystemHost, facts: &FactSet) -> String {
+pub(super) fn os_name(host: &dyn Host, facts: &FactSet) -> String {
     let Ok(system) = "system".parse::<ProbeId>() else {
         return "unknown".to_owned();
     };
@@ -168,7 +191,7 @@ pub(super) fn os_name(host: &FileSystemHost, facts: &FactSet) -> String {
     let facts = match facts.get(&system) {
         Some(facts) => facts,
         None => {
-            let now = evidence::time::Timestamp::from_unix_ms(0);
+            let now = Timestamp::from_unix_ms(0);
             looked = probe::observe_all(host, &mut VolatileMemory::default(), now, [&system]);
             match looked.get(&system) {
                 Some(facts) => facts,

@@ -8,6 +8,7 @@ use evidence::check::Check;
 use evidence::fact::{Facts, Source};
 use evidence::id::{CheckId, ControlId, ProbeId};
 use evidence::outcome::{Judgement, Outcome, Reason, Severity};
+use evidence::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +17,7 @@ use super::Report;
 #[derive(Serialize)]
 struct Document<'r> {
     host: HostPart<'r>,
+    time: TimePart,
     bundle: BundlePart<'r>,
     outcomes: Vec<OutcomePart<'r>>,
 }
@@ -31,6 +33,13 @@ struct HostPart<'r> {
     architecture: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     root: Option<String>,
+}
+
+/// When the first probe began and the last one ended; the end is `now` of the rules.
+#[derive(Serialize)]
+struct TimePart {
+    start: Timestamp,
+    end: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -64,16 +73,20 @@ struct ControlPart {
 
 /// The report as one JSON document.
 pub(super) fn render(report: &Report) -> serde_json::Result<String> {
-    // An unpacked root runs on no kernel and no processor.
-    let live = report.root.is_none();
+    // An unpacked root runs on no kernel and no processor, and a recording not on ours.
+    let here = report.here;
     let document = Document {
         host: HostPart {
             hostname: &report.hostname,
             os: &report.os,
-            live,
-            kernel: live.then(machine::kernel).flatten(),
-            architecture: live.then(machine::architecture),
+            live: report.live,
+            kernel: here.then(machine::kernel).flatten(),
+            architecture: here.then(machine::architecture),
             root: report.root.as_ref().map(|root| root.display().to_string()),
+        },
+        time: TimePart {
+            start: report.start,
+            end: report.end,
         },
         bundle: BundlePart {
             sha256: report.digest,
