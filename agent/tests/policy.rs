@@ -133,7 +133,10 @@ fn a_host_is_judged_by_what_it_learnt_only_when_that_is_handed_in() {
         proposal.contains("#   ssh.keys.authorized: does not apply"),
         "{proposal}"
     );
-    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/checks/account.local.approved.toml");
+    let check = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../configs/checks/account.local.approved.toml"
+    );
     let one = image.agent("baseline", &["--out", "-", "--bundle", check]);
     assert_eq!(one.status.code(), Some(0), "{}", stderr(&one));
 
@@ -255,8 +258,17 @@ fn a_recorded_host_is_judged_at_its_time_by_any_check() {
         "now = \"2026-01-02T03:04:05.000Z\"\n[files.\"/etc/os-release\"]\ntext = \"\"\"ID=demo\nPRETTY_NAME=\\\"Demo 1\\\"\n\"\"\"\n[expect]\n",
     );
     let (check, host) = (image.path("motd.named.toml"), image.path("host.toml"));
-    let output = agent(&["check", "--format", "json", "--recorded", text(&host), "--bundle", text(&check)]);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+    let output = agent(&[
+        "check",
+        "--format",
+        "json",
+        "--recorded",
+        text(&host),
+        "--bundle",
+        text(&check),
+    ]);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
     assert_eq!(report["time"]["end"], "2026-01-02T03:04:05.000Z");
     assert_eq!(report["outcomes"][0]["outcome"], "pass", "{report:#}");
     assert!(report["host"]["kernel"].is_null());

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crypto::{Digest, Random, VerifyingKey};
+use crypto::{Digest, Random, SigningKey, VerifyingKey};
 use evidence::time::Clock;
 use ledger::key::Vkey;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -36,6 +36,8 @@ pub struct App {
     pub log_key: Vkey,
     /// The key that signs bundles.
     pub policy_key: VerifyingKey,
+    /// The same to sign with, if it is kept here and not offline.
+    policy: Option<SigningKey>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Room for the bodies of agents.
@@ -52,6 +54,14 @@ pub struct App {
     random: Mutex<Box<dyn Random>>,
 }
 
+/// The key that signs bundles, with its secret half if that is kept here.
+pub struct PolicyKeys {
+    /// What verifies.
+    pub verifying: VerifyingKey,
+    /// What signs.
+    pub signing: Option<SigningKey>,
+}
+
 impl App {
     /// Puts the parts together.
     #[must_use]
@@ -65,7 +75,7 @@ impl App {
         keyring: Arc<Keyring>,
         published: Published,
         log_key: Vkey,
-        policy_key: VerifyingKey,
+        policy: PolicyKeys,
         clock: Arc<dyn Clock>,
         library: Library,
         metrics: PrometheusHandle,
@@ -77,7 +87,8 @@ impl App {
             keyring,
             published,
             log_key,
-            policy_key,
+            policy_key: policy.verifying,
+            policy: policy.signing,
             clock,
             bodies: BodyBudget::new(BODY_BUDGET_KB),
             sign_ins: Semaphore::new(SIGN_INS_AT_ONCE),
@@ -87,6 +98,12 @@ impl App {
             nonces: Mutex::default(),
             random: Mutex::new(random),
         }
+    }
+
+    /// The key to sign bundles with; `None` if it is kept offline.
+    #[must_use]
+    pub fn policy(&self) -> Option<&SigningKey> {
+        self.policy.as_ref()
     }
 
     /// 32 random bytes.

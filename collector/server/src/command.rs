@@ -1,5 +1,6 @@
 //! The subcommands of `assay-collector`.
 
+pub mod bundle;
 pub mod export;
 pub mod maintenance;
 pub mod quickstart;
@@ -46,6 +47,9 @@ enum Command {
     /// Make accounts for people.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Try checks against recorded hosts, sign them, and put them in force for groups of hosts.
+    #[command(subcommand)]
+    Bundle(bundle::BundleCommand),
     /// Write evidence to files that assay-verify checks offline.
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -158,6 +162,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Quickstart(args) => quickstart::run(args).await,
         Command::Token(command) => token::run(command).await,
         Command::User(command) => user::run(command).await,
+        Command::Bundle(command) => bundle::run(command).await,
         Command::Export(command) => export::run(command).await,
         Command::Backup { place, out } => {
             maintenance::backup(&place.existing()?, &place.checkpoint_file()?, &out).await

@@ -4,6 +4,7 @@ pub mod agent_api;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod bundles;
 pub mod command;
 pub mod config;
 pub mod connections;

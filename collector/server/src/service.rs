@@ -11,6 +11,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use crypto::{SigningKey, SystemRandom};
 use evidence::baseline;
 use evidence::bundle::{Bundle, BundleError};
+use evidence::id::GroupId;
 use evidence::time::{Clock, Timestamp};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rustls::ServerConfig;
@@ -22,8 +23,10 @@ use tower_http::timeout::TimeoutLayer;
 use wire::decision::Actor;
 use wire::envelope::{BUNDLE_TYPE, Envelope};
 
-use crate::app::App;
+use crate::app::{App, PolicyKeys};
 use crate::auth::guard::guard;
+use crate::bundles::derive;
+use crate::bundles::desk::Desk;
 use crate::config::Config;
 use crate::folder::{DataFolder, FolderError, FolderLock};
 use crate::ingest::refusal::Refusal;
@@ -92,6 +95,7 @@ pub struct Service {
     server: JoinHandle<std::io::Result<()>>,
     sequencer: JoinHandle<()>,
     renewal: JoinHandle<()>,
+    desk: JoinHandle<()>,
     _lock: FolderLock,
 }
 
@@ -115,21 +119,24 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Service, Se
         Box::new(random),
     )
     .await?;
-    let activation = baseline_to_activate(&started.sequencer, policy.as_ref())?;
+    let activations = baseline_to_activate(&started.sequencer, policy.as_ref())?;
     let app = Arc::new(App::new(
         store,
         started.queue,
         started.keyring,
         started.published,
         log_key(&keys),
-        policy_key,
+        PolicyKeys {
+            verifying: policy_key,
+            signing: policy,
+        },
         clock.clone(),
         Library::new()?,
         recorder(),
         Box::new(random),
     ));
     let sequencer = tokio::spawn(started.sequencer.run(started.commands));
-    if let Some(command) = activation {
+    for command in activations {
         app.submit(|answer| Command::Activate(Box::new(command), answer))
             .await?;
     }
@@ -154,6 +161,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Service, Se
         .handle(handle.clone());
     let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let server = tokio::spawn(server.serve(service));
+    let desk = tokio::spawn(Desk::of(&config.data).serve(app.clone()));
     tracing::info!(%address, origin = %config.origin, size = app.published.checkpoint().checkpoint().size, "the collector is up");
     Ok(Service {
         app,
@@ -163,6 +171,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Service, Se
         server,
         sequencer,
         renewal: tokio::spawn(renewal),
+        desk,
         _lock: lock,
     })
 }
@@ -204,12 +213,15 @@ impl Service {
             _ = &mut self.server => "the server",
             _ = &mut self.sequencer => "the sequencer",
             _ = &mut self.renewal => "the renewal of the certificate",
+            _ = &mut self.desk => "the desk for bundles",
         }
     }
 
     /// Stops taking requests, answers those that are open, writes what was accepted, and returns.
     pub async fn stop(self) {
         self.renewal.abort();
+        self.desk.abort();
+        let _ = self.desk.await;
         self.handle.graceful_shutdown(Some(GRACE));
         let _ = self.server.await;
         let store = self.app.store.clone();
@@ -297,39 +309,59 @@ fn names(config: &Config) -> Vec<String> {
     names
 }
 
-/// The built-in checks, if they are not in force yet: signed with the policy key under the next version.
+/// The built-in checks for the groups that are on older ones, with the lists approved for each: signed with the policy
+/// key under the next versions. A group on a bundle that people signed themselves keeps it.
 ///
 /// Content decides, not the version it was built with: one version names one digest for ever, so changed checks get the
 /// version after the newest one.
 fn baseline_to_activate(
     sequencer: &sequencer::Sequencer,
     policy: Option<&SigningKey>,
-) -> Result<Option<ActivateCommand>, ServiceError> {
-    let mut bundle = baseline::bundle()?;
-    let newest = sequencer.newest_bundle();
-    if newest.is_some_and(|newest| newest.name == bundle.name && newest.checks == bundle.checks) {
-        return Ok(None);
-    }
-    bundle.version = newest.map_or(bundle.version, |newest| {
-        bundle.version.max(newest.version + 1)
-    });
-    let Some(policy) = policy else {
-        tracing::warn!(
-            "the built-in checks changed, but the policy key is not here to sign them; the bundle in force stays"
-        );
-        return Ok(None);
-    };
+) -> Result<Vec<ActivateCommand>, ServiceError> {
+    let built_in = baseline::bundle()?;
     let mut groups = sequencer.groups();
     if groups.is_empty() {
         groups.extend(DEFAULT_GROUP.parse());
     }
-    let envelope = sign_bundle(&bundle, policy)?;
-    Ok(Some(ActivateCommand {
-        envelope,
-        groups,
-        by: Actor::collector(),
-        reason: "the built-in checks of this version".to_owned(),
-    }))
+    // Groups with the same lists share a bundle.
+    let mut wanted: Vec<(Bundle, Vec<GroupId>)> = Vec::new();
+    for group in groups {
+        let derived = match sequencer.assigned(&group) {
+            Some(current) if !derive::is_kept_up(current) => continue,
+            Some(current) => {
+                let derived = derive::with_lists_of(&built_in, current);
+                if derived.checks == current.checks {
+                    continue;
+                }
+                derived
+            }
+            None => built_in.clone(),
+        };
+        match wanted.iter_mut().find(|(bundle, _)| *bundle == derived) {
+            Some((_, groups)) => groups.push(group),
+            None => wanted.push((derived, vec![group])),
+        }
+    }
+    let Some(policy) = policy else {
+        if !wanted.is_empty() {
+            tracing::warn!(
+                "the built-in checks changed, but the policy key is not here to sign them; the bundle in force stays"
+            );
+        }
+        return Ok(Vec::new());
+    };
+    let newest = sequencer.newest_bundle().map_or(0, |newest| newest.version);
+    let mut commands = Vec::new();
+    for (next, (mut bundle, groups)) in (newest + 1..).zip(wanted) {
+        bundle.version = bundle.version.max(next);
+        commands.push(ActivateCommand {
+            envelope: sign_bundle(&bundle, policy)?,
+            groups,
+            by: Actor::collector(),
+            reason: "the built-in checks of this version".to_owned(),
+        });
+    }
+    Ok(commands)
 }
 
 /// Signs a bundle with the policy key.

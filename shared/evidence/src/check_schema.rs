@@ -26,10 +26,22 @@ pub fn check_file_schema() -> Value {
     }
     for (pointer, keyword, value) in [
         ("/properties/probes", "minItems", json!(1)),
-        ("/properties/probes/items", "pattern", json!("^[a-z][a-z0-9_]*$")),
+        (
+            "/properties/probes/items",
+            "pattern",
+            json!("^[a-z][a-z0-9_]*$"),
+        ),
         ("/properties/cadence", "pattern", json!("^\\S+( \\S+){4}$")),
-        ("/properties/observed", "maxLength", json!(crate::expression::MAX_SOURCE_BYTES)),
-        ("/$defs/Rule/properties/if", "maxLength", json!(crate::expression::MAX_SOURCE_BYTES)),
+        (
+            "/properties/observed",
+            "maxLength",
+            json!(crate::expression::MAX_SOURCE_BYTES),
+        ),
+        (
+            "/$defs/Rule/properties/if",
+            "maxLength",
+            json!(crate::expression::MAX_SOURCE_BYTES),
+        ),
     ] {
         set(&mut schema, &format!("{pointer}/{keyword}"), value);
     }
@@ -64,13 +76,17 @@ mod tests {
     /// `ASSAY_UPDATE=1 cargo test -p evidence check_schema` writes the file anew.
     #[test]
     fn the_published_schema_is_that_of_the_types() {
-        let published = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/check.schema.json");
+        let published =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/check.schema.json");
         let made = serde_json::to_string_pretty(&check_file_schema()).unwrap() + "\n";
         if std::env::var_os("ASSAY_UPDATE").is_some() {
             std::fs::write(&published, &made).unwrap();
         }
         let kept = std::fs::read_to_string(&published).unwrap_or_default();
-        assert!(made == kept, "configs/check.schema.json is out of date: run with ASSAY_UPDATE=1");
+        assert!(
+            made == kept,
+            "configs/check.schema.json is out of date: run with ASSAY_UPDATE=1"
+        );
     }
 
     #[test]
@@ -85,7 +101,10 @@ mod tests {
                 assert!(known.contains_key(member), "{file}: {member}");
             }
             for member in required {
-                assert!(check.contains_key(member.as_str().unwrap()), "{file}: {member}");
+                assert!(
+                    check.contains_key(member.as_str().unwrap()),
+                    "{file}: {member}"
+                );
             }
         }
     }

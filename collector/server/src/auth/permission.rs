@@ -13,6 +13,8 @@ pub enum Permission {
     ExportEvidence,
     /// See enrolment tokens; revoke and retire agents.
     ManageAgents,
+    /// Put bundles in force and approve what hosts propose.
+    ManagePolicy,
 }
 
 /// What an account is for (design: viewer, operator, isms_owner, auditor, admin).
@@ -59,6 +61,7 @@ impl Role {
             Permission::ReadEvidence => true,
             Permission::ExportEvidence => !matches!(self, Role::Viewer),
             Permission::ManageAgents => matches!(self, Role::Operator | Role::Admin),
+            Permission::ManagePolicy => matches!(self, Role::IsmsOwner | Role::Admin),
         }
     }
 }

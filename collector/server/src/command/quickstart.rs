@@ -154,7 +154,7 @@ impl Progress {
 }
 
 /// The agent's program, which stands beside this one.
-fn agent_program() -> anyhow::Result<PathBuf> {
+pub(super) fn agent_program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find my own program")?;
     let agent = own.with_file_name("assay-agent");
     anyhow::ensure!(

@@ -201,6 +201,12 @@ impl Sequencer {
         Some(&newest.bundle)
     }
 
+    /// The bundle in force for a group.
+    #[must_use]
+    pub fn assigned(&self, group: &evidence::id::GroupId) -> Option<&evidence::bundle::Bundle> {
+        Some(&self.fleet.assigned(group)?.bundle)
+    }
+
     /// The groups that have a bundle.
     #[must_use]
     pub fn groups(&self) -> Vec<evidence::id::GroupId> {

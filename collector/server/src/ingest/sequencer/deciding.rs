@@ -7,7 +7,9 @@ use wire::decision::{Actor, BundleActivated, Enrolled, Next, Retired, Revoked};
 use wire::leaf::{Concerns, Kind};
 
 use super::{ActivateCommand, Draft, EndCommand, EnrolCommand, Placed, Sequencer};
+use crate::bundles::derive::BUILT_IN;
 use crate::ingest::fleet::Fleet;
+use crate::ingest::project::BundleInfo;
 use crate::ingest::refusal::Refusal;
 
 impl Sequencer {
@@ -89,7 +91,8 @@ impl Sequencer {
         }
     }
 
-    /// The first host of a group brings the newest bundle in force for it.
+    /// The first host of a group brings the newest bundle in force for it: of the program's own checks, because lists that
+    /// people approved for one group say nothing about another.
     fn provide_bundle(
         &mut self,
         group: &GroupId,
@@ -99,10 +102,11 @@ impl Sequencer {
         if self.fleet.assigned(group).is_some() {
             return Ok(());
         }
+        let built_in = |bundle: &BundleInfo| bundle.bundle.name.as_deref() == Some(BUILT_IN);
         let newest = self
             .fleet
             .bundles()
-            .max_by_key(|bundle| bundle.version)
+            .max_by_key(|bundle| (built_in(bundle), bundle.version))
             .cloned();
         let newest =
             newest.ok_or_else(|| Refusal::Stopped("no bundle was ever put in force".to_owned()))?;
@@ -180,7 +184,7 @@ impl Sequencer {
         let bundle =
             Bundle::parse(&command.envelope.payload).map_err(|error| wrong(error.to_string()))?;
         let digest = Digest::of(&command.envelope.payload);
-        check_version(&self.fleet, &bundle, &digest)?;
+        check_version(&self.fleet, &bundle, &digest, &command.groups)?;
         let content = BundleActivated {
             sha256: digest,
             version: bundle.version,
@@ -209,8 +213,23 @@ impl Sequencer {
     }
 }
 
-/// One version names one digest for ever.
-fn check_version(fleet: &Fleet, bundle: &Bundle, digest: &Digest) -> Result<(), Refusal> {
+/// One version names one digest for ever, and no group goes back: its agents would refuse the older bundle.
+fn check_version(
+    fleet: &Fleet,
+    bundle: &Bundle,
+    digest: &Digest,
+    groups: &[GroupId],
+) -> Result<(), Refusal> {
+    let newer = groups.iter().find_map(|group| {
+        let version = fleet.assigned(group)?.version;
+        (version > bundle.version).then_some((group, version))
+    });
+    if let Some((group, version)) = newer {
+        return Err(Refusal::RoundContent(format!(
+            "group {group} is on version {version}; give the content a version above that, not {}",
+            bundle.version
+        )));
+    }
     let clash = fleet
         .bundles()
         .any(|known| known.version == bundle.version && known.digest != *digest);
