@@ -4,6 +4,7 @@
 //! read (absolute times, sizes, states), never an age or the time of reading: unchanged facts keep their digest and cost
 //! nothing to ship. Where they were read is recorded by [`Observation`] and becomes the member `sources`.
 
+mod acl;
 mod agent_integrity;
 mod agent_privilege;
 mod agent_process;
@@ -19,12 +20,14 @@ mod backup;
 mod backup_record;
 mod clock;
 mod cpu_vulnerability;
+mod critical_files;
 mod crypto_policy;
 mod daemon_process;
 mod debian;
 mod file_walk;
 mod firmware;
 mod group;
+mod guarded;
 mod installation;
 mod journal;
 mod kernel_cmdline;
@@ -216,6 +219,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<backup::Backup>(),
         Registered::of::<backup_record::BackupRecord>(),
         Registered::of::<clock::Clock>(),
+        Registered::of::<critical_files::CriticalFiles>(),
         Registered::of::<crypto_policy::CryptoPolicy>(),
         Registered::of::<cpu_vulnerability::CpuVulnerability>(),
         Registered::of::<file_walk::FileWalk>(),

@@ -1,13 +1,11 @@
 //! Who may read and change the log files.
 
-mod acl;
-
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use self::acl::Entry;
+use super::acl::{self, Entry};
 use super::{Observation, Probe, Unobservable};
 use crate::host::{FileKind, HostError, Stat};
 
