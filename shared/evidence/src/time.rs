@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,16 @@ pub trait Clock: Send + Sync {
 /// The clocks of the operating system.
 #[derive(Debug, Clone)]
 pub struct SystemClock {
-    start: Instant,
+    start: Duration,
+}
+
+/// CLOCK_BOOTTIME of clock_gettime(2): unlike CLOCK_MONOTONIC it goes on while the machine sleeps, so that a laptop that
+/// wakes up has not leapt through time.
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanoseconds)
 }
 
 impl SystemClock {
@@ -134,7 +143,7 @@ impl SystemClock {
     #[must_use]
     pub fn new() -> SystemClock {
         SystemClock {
-            start: Instant::now(),
+            start: since_boot(),
         }
     }
 }
@@ -151,7 +160,7 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.start.elapsed()
+        since_boot().saturating_sub(self.start)
     }
 }
 
