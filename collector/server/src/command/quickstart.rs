@@ -102,7 +102,7 @@ pub async fn run(args: QuickstartArgs) -> anyhow::Result<()> {
         names: Vec::new(),
         log: LogFormat::Text,
     };
-    let service = service::start(&config, Arc::new(SystemClock::new())).await?;
+    let mut service = service::start(&config, Arc::new(SystemClock::new())).await?;
     let before = rounds(&service).await?;
     let agent_config = write_agent_config(&data, &service)?;
     if !data.join("agent/enrolment.json").exists() {
@@ -128,6 +128,7 @@ pub async fn run(args: QuickstartArgs) -> anyhow::Result<()> {
     if !args.exit_after_first_round {
         tokio::select! {
             signal = stop_signal() => signal?,
+            part = service.failed() => bail!("{part} has ended; nothing is received any more"),
             ended = agent.wait() => {
                 // Ctrl-C reaches both at once, and the agent may be the faster one.
                 let ended = ended?;
