@@ -17,8 +17,6 @@ pub struct LedgerPage {
     pub size: u64,
     /// The newest checkpoint, as its text.
     pub checkpoint: String,
-    /// When it was signed.
-    pub signed_at: Option<When>,
     /// The verifier key to check it with.
     pub verifier_key: String,
     /// Hosts whose newest round names a checkpoint that they verified.
@@ -79,8 +77,12 @@ impl LedgerPage {
             0 => "no outside witness has cosigned".to_owned(),
             some => format!("cosigned by {}", counted(some as u64, "outside witness")),
         };
+        let verified = match self.hosts_witnessing {
+            1 => "holds a checkpoint that it verified",
+            _ => "hold a checkpoint that they verified",
+        };
         format!(
-            "{} under one signed checkpoint; {} of {} hold a checkpoint that they verified; {outside}.",
+            "{} under one signed checkpoint; {} of {} {verified}; {outside}.",
             counted(self.size, "entry"),
             count(self.hosts_witnessing),
             counted(self.hosts, "host"),

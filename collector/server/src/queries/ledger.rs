@@ -199,7 +199,6 @@ impl From<(Viewer, LedgerAnswer, Address)> for LedgerPage {
         let size = answer.size;
         LedgerPage {
             frame: answer.as_of.frame(viewer, "Ledger", Section::Ledger, paper),
-            signed_at: None,
             hosts_witnessing: answer.hosts_witnessing,
             hosts: answer.hosts,
             witnesses: answer

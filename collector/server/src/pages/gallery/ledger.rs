@@ -18,7 +18,6 @@ pub fn ledger() -> LedgerPage {
         origin: "assay.example.net/log".to_owned(),
         size: 10_482,
         checkpoint: CHECKPOINT.to_owned(),
-        signed_at: Some(ago(4 * MINUTE)),
         verifier_key: "assay.example.net/log+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
             .to_owned(),
         hosts_witnessing: 118,
