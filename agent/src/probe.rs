@@ -46,6 +46,7 @@ mod malware_exclusions;
 mod malware_signatures;
 mod monitoring_agent;
 mod nss;
+mod mac;
 mod observation;
 mod package_index;
 mod package_sources;
@@ -240,6 +241,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<malware_exclusions::MalwareExclusions>(),
         Registered::of::<malware_signatures::MalwareSignatures>(),
         Registered::of::<monitoring_agent::MonitoringAgent>(),
+        Registered::of::<mac::Mac>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<package_sources::PackageSources>(),
         Registered::of::<pam::Pam>(),

@@ -83,6 +83,18 @@ pub fn units(
         .map_err(|problem| Unobservable::unparsable(&program.line(), problem))
 }
 
+/// What files and links say about the units named, on a live host too: what systemd would do at the next boot, without
+/// running a program. Generators and links below `/run` do not count.
+///
+/// # Errors
+/// [`Unobservable`] if a unit directory cannot be read.
+pub(super) fn persisted(
+    observation: &mut Observation<'_>,
+    names: &[&str],
+) -> Result<BTreeMap<String, Unit>, Unobservable> {
+    offline::units(observation, names)
+}
+
 /// The program that answers for the units named on a live host.
 #[must_use]
 pub fn query(names: &[&str]) -> Program {
