@@ -126,6 +126,12 @@ pub trait Host: Sync {
     /// [`HostError::Timeout`] if a file system does not answer. What could not be seen is in what it brings back.
     fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError>;
 
+    /// How much room the file system that `path` lies on has (statvfs(3)).
+    ///
+    /// # Errors
+    /// [`HostError::OfflineRoot`] on an unpacked root, whose file system is that of the machine it was unpacked on.
+    fn space(&self, path: &str) -> Result<Space, HostError>;
+
     /// The kernel's clock discipline (adjtimex(2) with no modes set).
     ///
     /// # Errors
@@ -235,6 +241,22 @@ pub struct Stat {
     pub ctime: Timestamp,
     /// Device numbers (major, minor) of the file system it is on.
     pub device: (u32, u32),
+}
+
+/// Room on a file system (statvfs(3)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Space {
+    /// Device numbers (major, minor) of its files.
+    pub device: (u32, u32),
+    /// Bytes altogether.
+    pub bytes: u64,
+    /// Bytes that users may still fill: without what is kept back for the superuser.
+    pub available_bytes: u64,
+    /// Inodes altogether; 0 if their number is not fixed.
+    pub inodes: u64,
+    /// Inodes that users may still take.
+    pub available_inodes: u64,
 }
 
 /// The kernel's clock discipline.

@@ -25,6 +25,7 @@ mod crypto_policy;
 mod daemon_process;
 mod debian;
 mod file_walk;
+mod filesystem_space;
 mod firmware;
 mod group;
 mod guarded;
@@ -41,12 +42,12 @@ mod log_forwarding;
 mod login_defs;
 mod logins;
 mod logrotate;
+mod mac;
 mod malware;
 mod malware_exclusions;
 mod malware_signatures;
 mod monitoring_agent;
 mod nss;
-mod mac;
 mod observation;
 mod package_index;
 mod package_sources;
@@ -224,6 +225,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<crypto_policy::CryptoPolicy>(),
         Registered::of::<cpu_vulnerability::CpuVulnerability>(),
         Registered::of::<file_walk::FileWalk>(),
+        Registered::of::<filesystem_space::FilesystemSpace>(),
         Registered::of::<firmware::Firmware>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),

@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::{
-    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
-    WalkPlan, Walked, audit, program,
+    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Space,
+    Stat, WalkPlan, Walked, audit, program,
 };
 
 /// Most names taken from one directory.
@@ -255,6 +255,24 @@ impl Host for FileSystemHost {
         program::run(program)
     }
 
+    fn space(&self, path: &str) -> Result<Space, HostError> {
+        self.require_live("the room on a file system")?;
+        let file = self.open_inside(path, OFlags::PATH)?;
+        let failed = |errno| error(path, errno);
+        let stat = rustix::fs::fstat(&file).map_err(failed)?;
+        let room = rustix::fs::fstatvfs(&file).map_err(failed)?;
+        Ok(Space {
+            device: (
+                rustix::fs::major(stat.st_dev),
+                rustix::fs::minor(stat.st_dev),
+            ),
+            bytes: room.f_blocks.saturating_mul(room.f_frsize),
+            available_bytes: room.f_bavail.saturating_mul(room.f_frsize),
+            inodes: room.f_files,
+            available_inodes: room.f_favail,
+        })
+    }
+
     fn clock_state(&self) -> Result<ClockState, HostError> {
         self.require_live("the clock discipline")?;
         super::clock::state()
@@ -409,6 +427,19 @@ mod tests {
             Err(HostError::OfflineRoot(_))
         ));
         assert!(matches!(host.clock_state(), Err(HostError::OfflineRoot(_))));
+        assert!(matches!(host.space("/"), Err(HostError::OfflineRoot(_))));
+    }
+
+    #[test]
+    fn the_room_on_a_file_system_is_that_of_its_files() {
+        let host = FileSystemHost::live().unwrap();
+        let space = host.space("/").unwrap();
+        assert_eq!(space.device, host.stat("/").unwrap().device);
+        assert!(space.bytes > 0 && space.available_bytes <= space.bytes);
+        assert!(matches!(
+            host.space("/no/such/place"),
+            Err(HostError::NotFound(_))
+        ));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use evidence::time::Timestamp;
 use serde_json::Value;
 
 use super::{
-    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
-    WalkPlan, Walked,
+    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Space,
+    Stat, WalkPlan, Walked,
 };
 
 pub(crate) use recording::{FileRecord, Kernel, ProgramRecord, Recording};
@@ -135,6 +135,7 @@ impl RecordedHost {
         }
         self.kernel.clock = recording.kernel.clock.or(self.kernel.clock);
         self.kernel.audit = recording.kernel.audit.or(self.kernel.audit);
+        self.kernel.space.extend(recording.kernel.space);
         self.kernel.audit_rules = recording
             .kernel
             .audit_rules
@@ -359,6 +360,12 @@ impl Host for RecordedHost {
 
     fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError> {
         Ok(walk::walk(&self.files, plan, before))
+    }
+
+    fn space(&self, path: &str) -> Result<Space, HostError> {
+        self.require_live("the room on a file system")?;
+        let found = self.kernel.space.get(path).copied();
+        found.ok_or_else(|| HostError::NotFound(path.to_owned()))
     }
 
     fn clock_state(&self) -> Result<ClockState, HostError> {

@@ -7,8 +7,8 @@ use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
 use super::{
-    AuditStatus, ClockState, DirEntry, Host, HostError, Program, ProgramOutput, Stat, WalkPlan,
-    Walked,
+    AuditStatus, ClockState, DirEntry, Host, HostError, Program, ProgramOutput, Space, Stat,
+    WalkPlan, Walked,
 };
 
 /// Which part of a file an answer holds.
@@ -65,6 +65,13 @@ pub enum KernelAnswer<'a> {
     Audit(Result<AuditStatus, &'a HostError>),
     /// The audit rules.
     AuditRules(Result<&'a [String], &'a HostError>),
+    /// Room on the file system of a path.
+    Space {
+        /// The path.
+        path: &'a str,
+        /// The room.
+        space: Result<Space, &'a HostError>,
+    },
 }
 
 /// Whoever is shown the answers.
@@ -252,6 +259,13 @@ impl Host for Traced<'_> {
 
     fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError> {
         self.inner.walk(plan, before)
+    }
+
+    fn space(&self, path: &str) -> Result<Space, HostError> {
+        let found = self.inner.space(path);
+        let space = found.as_ref().copied();
+        self.tell_kernel(KernelAnswer::Space { path, space });
+        found
     }
 
     fn clock_state(&self) -> Result<ClockState, HostError> {

@@ -125,6 +125,7 @@ pub(super) fn write(
             clock: kept.clock,
             audit: kept.audit,
             audit_rules: kept.audit_rules,
+            space: kept.space,
         },
         expect: expected(outcomes),
         files,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::host::traced::{Answer, KernelAnswer, Part, Witness};
 use crate::host::{
-    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Stat,
+    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Space,
+    Stat,
 };
 
 /// Most bytes of one file.
@@ -42,6 +43,7 @@ pub(super) struct Kept<'h> {
     pub(super) clock: Option<ClockState>,
     pub(super) audit: Option<AuditStatus>,
     pub(super) audit_rules: Option<Vec<String>>,
+    pub(super) space: BTreeMap<String, Space>,
     pub(super) left_out: Vec<String>,
     /// The target of what is a link, `None` for what is none.
     links: BTreeMap<String, Option<String>>,
@@ -58,6 +60,7 @@ impl<'h> Kept<'h> {
             clock: None,
             audit: None,
             audit_rules: None,
+            space: BTreeMap::new(),
             left_out: Vec::new(),
             links: BTreeMap::new(),
             bytes: 0,
@@ -262,6 +265,12 @@ impl Witness for Kept<'_> {
             KernelAnswer::Clock(Ok(state)) => self.clock = Some(state),
             KernelAnswer::Audit(Ok(status)) => self.audit = Some(status),
             KernelAnswer::AuditRules(Ok(rules)) => self.audit_rules = Some(rules.to_vec()),
+            KernelAnswer::Space { path, space } => {
+                // One that is gone, or may not be looked at, is left out: it does not exist on the recorded host.
+                if let Ok(space) = space {
+                    self.space.insert(path.to_owned(), space);
+                }
+            }
             KernelAnswer::Clock(Err(error))
             | KernelAnswer::Audit(Err(error))
             | KernelAnswer::AuditRules(Err(error)) => failed(error),

@@ -9,7 +9,7 @@ use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::host::{AuditStatus, ClockState, FileKind, Stat};
+use crate::host::{AuditStatus, ClockState, FileKind, Space, Stat};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +93,9 @@ pub(crate) struct Kernel {
     pub(crate) clock: Option<ClockState>,
     pub(crate) audit: Option<AuditStatus>,
     pub(crate) audit_rules: Option<Vec<String>>,
+    /// Room on the file system of a path.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) space: BTreeMap<String, Space>,
 }
 
 #[derive(Debug, Clone)]

@@ -119,7 +119,10 @@ fn of_files(observation: &mut Observation<'_>) -> Result<Profiles, Unobservable>
         .filter(|entry| entry.kind != FileKind::Directory && !entry.name.starts_with('.'));
     for entry in names.take(MAX_FILES) {
         let host = observation.host();
-        if host.lstat(&format!("{FILES}/disable/{}", entry.name)).is_ok() {
+        if host
+            .lstat(&format!("{FILES}/disable/{}", entry.name))
+            .is_ok()
+        {
             continue;
         }
         let only_logs = host
@@ -145,11 +148,7 @@ impl Profiles {
                 .split_once("flags=(")
                 .and_then(|(_, rest)| rest.split_once(')'))
                 .map_or("", |(flags, _)| flags);
-            let has = |flag: &str| {
-                flags
-                    .split([',', ' '])
-                    .any(|known| known.trim() == flag)
-            };
+            let has = |flag: &str| flags.split([',', ' ']).any(|known| known.trim() == flag);
             if has("unconfined") {
                 self.unconfined += 1;
             } else if only_logs || has("complain") || has("prompt") {

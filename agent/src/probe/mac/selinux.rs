@@ -123,7 +123,10 @@ mod tests {
             (Some(Mode::Enforcing), "mls".to_owned())
         );
         assert_eq!(configuration(" SELINUX=enforcing").0, None);
-        assert_eq!(configuration("SELINUX=\nSELINUX=disabled").0, Some(Mode::Disabled));
+        assert_eq!(
+            configuration("SELINUX=\nSELINUX=disabled").0,
+            Some(Mode::Disabled)
+        );
         assert_eq!(configuration(""), (None, "targeted".to_owned()));
     }
 }
