@@ -6,6 +6,7 @@
 //! for IPv6 the interfaces that appear later. `all` reaches no interface's own value.
 
 mod boot;
+mod built_in;
 mod interface;
 
 use std::collections::BTreeMap;
@@ -25,16 +26,16 @@ const MAX_VALUE: usize = 4096;
 /// Settings of the whole kernel, with the value that every Linux kernel starts with where that is the same for all.
 const KEYS: [(&str, Option<&str>); 27] = [
     ("dev.tty.ldisc_autoload", None),
-    ("fs.protected_fifos", None),
+    ("fs.protected_fifos", Some("0")),
     ("fs.protected_hardlinks", None),
-    ("fs.protected_regular", None),
+    ("fs.protected_regular", Some("0")),
     ("fs.protected_symlinks", None),
     ("fs.suid_dumpable", Some("0")),
     ("kernel.apparmor_restrict_unprivileged_userns", None),
     ("kernel.core_pattern", None),
     ("kernel.dmesg_restrict", None),
     ("kernel.kexec_load_disabled", Some("0")),
-    ("kernel.kptr_restrict", None),
+    ("kernel.kptr_restrict", Some("0")),
     ("kernel.modules_disabled", Some("0")),
     ("kernel.perf_event_paranoid", None),
     ("kernel.randomize_va_space", Some("2")),
@@ -77,7 +78,7 @@ struct Setting {
     /// The kernel's value, if it is no number.
     #[serde(skip_serializing_if = "Option::is_none")]
     now_text: Option<String>,
-    /// The value after the next boot, if it is a number and known: set by a file, or what every kernel starts with.
+    /// The value after the next boot, if it is a number and known: set by a file, or what this kernel starts with.
     #[serde(skip_serializing_if = "Option::is_none")]
     boot: Option<i64>,
     /// The value after the next boot, if it is no number.
@@ -97,8 +98,10 @@ impl Probe for Sysctl {
         if observation.is_live() {
             observation.note("/proc/sys");
         }
+        let built_in = built_in::BuiltIn::read(observation.host())?;
         let mut settings = BTreeMap::new();
         for (key, start) in KEYS {
+            let start = start.or_else(|| built_in.get(key));
             let setting = setting(observation.host(), &boot, key, start)?;
             settings.insert(key.to_owned(), setting);
         }
