@@ -17,6 +17,9 @@ use super::{
 /// Most names taken from one directory.
 const MAX_ENTRIES: usize = 100_000;
 
+/// How often a path is looked up again that changed under the look-up: somebody who renames without end gets an error.
+const MAX_RETRIES: usize = 100;
+
 /// A directory taken as the root of a host.
 #[derive(Debug)]
 pub struct FileSystemHost {
@@ -57,13 +60,8 @@ impl FileSystemHost {
             OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY
         };
         let flags = flags | quiet;
-        match rustix::fs::openat2(
-            &self.root,
-            path,
-            flags,
-            Mode::empty(),
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-        ) {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match open_resolved(&self.root, path, flags, resolve) {
             // Kernels before 5.6 have no openat2(2); on a live host the root is / and resolution is the same.
             Err(Errno::NOSYS) if self.live => {
                 rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| error(path, errno))
@@ -137,13 +135,8 @@ impl Host for FileSystemHost {
         let base = self.open_inside(directory, OFlags::PATH | OFlags::DIRECTORY)?;
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
-        let file = match rustix::fs::openat2(
-            &base,
-            path,
-            flags,
-            Mode::empty(),
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-        ) {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let file = match open_resolved(&base, path, flags, resolve) {
             Err(Errno::LOOP | Errno::XDEV) => return Err(HostError::NotRegular(shown)),
             other => other.map_err(|errno| error(&shown, errno))?,
         };
@@ -293,6 +286,25 @@ impl Host for FileSystemHost {
     }
 }
 
+/// openat2(2). On a path with `..`, which many links have, it says EAGAIN if anything was renamed or mounted anywhere
+/// meanwhile, since it could not be sure to have stayed inside: on a busy host that is common, and asking again settles it.
+fn open_resolved(
+    directory: &OwnedFd,
+    path: &str,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let open = || rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve);
+    let mut found = open();
+    for _ in 0..MAX_RETRIES {
+        if !matches!(found, Err(Errno::AGAIN | Errno::INTR)) {
+            break;
+        }
+        found = open();
+    }
+    found
+}
+
 fn read_all(file: &OwnedFd, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
     let bytes = read_some(file, path, limit + 1)?;
     if bytes.len() > limit {
@@ -384,6 +396,29 @@ mod tests {
             Err(HostError::NotRegular(_))
         ));
         assert_eq!(host.read_beneath("/etc", "passwd", 100).unwrap(), b"inside");
+    }
+
+    #[test]
+    fn renaming_elsewhere_disturbs_nobody() {
+        let (directory, host) = root();
+        symlink("../etc/passwd", directory.path().join("etc/linked")).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let (one, two) = (other.path().join("one"), other.path().join("two"));
+        std::fs::create_dir(&one).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::fs::rename(&one, &two).unwrap();
+                    std::fs::rename(&two, &one).unwrap();
+                }
+            });
+            let read: Vec<_> = (0..20_000).map(|_| host.read("/etc/linked", 100)).collect();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            for found in read {
+                assert_eq!(found.unwrap(), b"inside");
+            }
+        });
     }
 
     #[test]
