@@ -1,7 +1,8 @@
 //! The agent as a service: rounds when they are due, statements on their way, and an orderly end.
 //!
 //! One thread runs everything but the probes, which may block; they have a thread while a round lasts. The first round
-//! after a start judges every check. On SIGTERM a round that is being made is waited for briefly; whatever happens then,
+//! after a start judges every check. Between the rounds that are due, a change of what probes read ([`crate::watch`]) makes
+//! one of the checks concerned, if their facts are others than before. On SIGTERM a round that is being made is waited for briefly; whatever happens then,
 //! the spool says what was signed ([`crate::chain`]).
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crypto::SystemRandom;
+use evidence::check::Check;
 use evidence::id::CheckId;
 use evidence::outcome::Outcome;
 use evidence::time::{Clock, SystemClock, Timestamp};
@@ -25,11 +27,13 @@ use crate::host::{FileSystemHost, HostError};
 use crate::identity::Identity;
 use crate::in_force::InForce;
 use crate::machine;
+use crate::probe::Memory as _;
 use crate::remembered::Remembered;
-use crate::round::{self, RoundError, Summary};
+use crate::round::{self, RoundError, Seen, Summary, Wanted};
 use crate::schedule::Schedule;
 use crate::ship::{Parts, Shipper};
 use crate::state::{StateDir, StateError};
+use crate::watch::Watch;
 
 /// The wall clock is looked at this often at least: it may be set, and the machine may sleep.
 const LOOK: Duration = Duration::from_secs(60);
@@ -37,6 +41,9 @@ const LOOK: Duration = Duration::from_secs(60);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// How long a round may still take when the agent is told to stop.
 const STOPPING: Duration = Duration::from_secs(10);
+
+/// Where the probe `watch` looks for what is watched.
+const WATCH_STATE: &str = "watch/state";
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +85,8 @@ struct Daemon {
     in_force: Option<Arc<InForce>>,
     schedule: Option<Schedule>,
     wake: Arc<Notify>,
+    watch: Arc<Watch>,
+    seen: Arc<Mutex<Seen>>,
     running: Option<Running>,
     not_before: Option<Instant>,
 }
@@ -85,8 +94,9 @@ struct Daemon {
 /// A round that is being made.
 struct Running {
     checks: BTreeSet<CheckId>,
-    due: Timestamp,
-    task: JoinHandle<Result<Summary, RoundError>>,
+    /// When its checks were due; `None` if a change triggered it.
+    due: Option<Timestamp>,
+    task: JoinHandle<Result<Option<Summary>, RoundError>>,
 }
 
 /// Runs the agent until it is told to stop.
@@ -123,6 +133,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     if let Some(in_force) = in_force {
         daemon.judge_by(in_force);
     }
+    daemon.watch.start().map_err(system("start a thread"))?;
     notify(&[NotifyState::Ready]);
     tracing::info!("ready");
     let mut watchdog = watchdog();
@@ -194,6 +205,8 @@ impl Daemon {
             in_force: None,
             schedule: None,
             wake: Arc::new(Notify::new()),
+            watch: Arc::new(Watch::new()),
+            seen: Arc::new(Mutex::new(Seen::new())),
             running: None,
             not_before: None,
         })
@@ -229,47 +242,85 @@ impl Daemon {
             return;
         }
         let due = self.schedule.as_ref().map(|schedule| schedule.due(now));
-        match (due, &self.in_force) {
+        match (due, self.in_force.clone()) {
             (Some(due), Some(in_force)) if !due.is_empty() => {
-                let in_force = in_force.clone();
-                self.start(in_force, due, now);
+                self.start(in_force, due, Some(now));
             }
+            _ if self.start_what_changed() => {}
             _ => {
                 let next = self.schedule.as_ref().and_then(|one| one.next(now));
                 let wait = next.map_or(LOOK, |next| {
                     Duration::from_millis(u64::try_from(next.ms_since(now)).unwrap_or_default())
                 });
-                sleep(wait.min(LOOK)).await;
+                let changes = self.watch.next().map_or(LOOK, |next| {
+                    next.saturating_duration_since(std::time::Instant::now())
+                });
+                tokio::select! {
+                    () = sleep(wait.min(LOOK).min(changes)) => {}
+                    () = self.watch.wake.notified() => {}
+                }
             }
         }
     }
 
-    fn start(&mut self, in_force: Arc<InForce>, checks: BTreeSet<CheckId>, due: Timestamp) {
+    /// Starts a look at the checks whose sources changed; says whether there are any.
+    fn start_what_changed(&mut self) -> bool {
+        let Some(in_force) = self.in_force.clone() else {
+            return false;
+        };
+        let probes = self.watch.ready();
+        let reads = |check: &Check| check.probes.iter().any(|probe| probes.contains(probe));
+        let concerned = in_force.bundle.checks.iter();
+        let checks: BTreeSet<CheckId> = concerned
+            .filter(|(_, check)| reads(check))
+            .map(|(id, _)| id.clone())
+            .collect();
+        if checks.is_empty() {
+            return false;
+        }
+        tracing::debug!(?probes, checks = checks.len(), "changed");
+        self.start(in_force, checks, None);
+        true
+    }
+
+    fn start(&mut self, in_force: Arc<InForce>, checks: BTreeSet<CheckId>, due: Option<Timestamp>) {
         let (host, chain, memory) = (self.host.clone(), self.chain.clone(), self.memory.clone());
         let (clock, state, wanted) = (self.clock.clone(), self.state.clone(), checks.clone());
+        let (watch, seen) = (self.watch.clone(), self.seen.clone());
         let task = tokio::task::spawn_blocking(move || {
+            let began = std::time::Instant::now();
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            let summary = round::make(
-                &*host,
-                &in_force,
-                &wanted,
-                &mut *memory,
-                &chain,
-                &*clock,
-                &mut SystemRandom,
-            )?;
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(watching) = serde_json::to_value(watch.state()) {
+                memory.remember(WATCH_STATE, watching);
+            }
+            let wanted = Wanted {
+                host: &*host,
+                in_force: &in_force,
+                checks: &wanted,
+                only_if_changed: due.is_none(),
+            };
+            let random = &mut SystemRandom;
+            let made = round::make(&wanted, &mut *memory, &mut seen, &chain, &*clock, random)?;
+            let probes = made.reads.keys().cloned().collect();
+            watch.follow(made.reads, made.start);
+            watch.looked(&probes, began.elapsed());
             memory.save(&state).map_err(ChainError::from)?;
-            Ok(summary)
+            Ok(made.summary)
         });
         self.running = Some(Running { checks, due, task });
     }
 
-    fn ended(&mut self, ended: Result<Result<Summary, RoundError>, tokio::task::JoinError>) {
+    fn ended(
+        &mut self,
+        ended: Result<Result<Option<Summary>, RoundError>, tokio::task::JoinError>,
+    ) {
         let Some(running) = self.running.take() else {
             return;
         };
         match ended {
-            Ok(Ok(summary)) => {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(summary))) => {
                 tracing::info!(
                     seq = summary.seq,
                     pass = summary.count(Outcome::Pass),
@@ -277,10 +328,11 @@ impl Daemon {
                     error = summary.count(Outcome::Error),
                     not_applicable = summary.count(Outcome::NotApplicable),
                     observed_ms = summary.observed_ms,
+                    triggered = running.due.is_none(),
                     "round"
                 );
-                if let Some(schedule) = &mut self.schedule {
-                    schedule.judged(&running.checks, running.due);
+                if let (Some(schedule), Some(due)) = (&mut self.schedule, running.due) {
+                    schedule.judged(&running.checks, due);
                 }
                 self.not_before = None;
                 self.wake.notify_one();

@@ -2,7 +2,7 @@
 //!
 //! The same for a single `check` and for a signed round, so that both say the same of the same host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::bundle::Bundle;
 use evidence::fact::FactSet;
@@ -11,6 +11,7 @@ use evidence::time::{Clock, Timestamp};
 
 use crate::host::Host;
 use crate::probe::{self, Memory};
+use crate::watch::Reads;
 
 /// What the probes saw, judged by nobody yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Observed {
     pub end: Timestamp,
     /// The facts of exactly the probes that the checks read.
     pub facts: FactSet,
+    /// Where each probe read.
+    pub reads: BTreeMap<ProbeId, Reads>,
 }
 
 /// The probes that these checks read. A check that the bundle does not have reads none.
@@ -42,10 +45,11 @@ pub fn observe(
     clock: &dyn Clock,
 ) -> Observed {
     let start = clock.now();
-    let facts = probe::observe_all(host, memory, start, &probes_of(bundle, checks));
+    let (facts, reads) = probe::observe_each(host, memory, start, &probes_of(bundle, checks));
     Observed {
         start,
         end: clock.now().max(start),
         facts,
+        reads,
     }
 }

@@ -25,3 +25,4 @@ pub mod schedule;
 pub mod ship;
 pub mod spool;
 pub mod state;
+pub mod watch;

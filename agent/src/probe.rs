@@ -72,6 +72,7 @@ mod time_sources;
 pub mod unit;
 mod utilities;
 mod virtual_machine;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -87,7 +88,9 @@ use serde_json::{Map, Value};
 pub(crate) use nss::redacted_password;
 pub use observation::{Memory, Observation, VolatileMemory};
 
+use crate::host::traced::Traced;
 use crate::host::{Host, HostError};
+use crate::watch::Reads;
 
 /// Facts that could not be established: the probe's checks become errors with this reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -263,6 +266,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<system::System>(),
         Registered::of::<time_sources::TimeSources>(),
         Registered::of::<utilities::Utilities>(),
+        Registered::of::<watch::Watching>(),
     ];
     probes.sort_by_key(|probe| probe.id);
     probes
@@ -275,21 +279,33 @@ pub fn observe_all<'p>(
     now: Timestamp,
     wanted: impl IntoIterator<Item = &'p ProbeId>,
 ) -> FactSet {
+    observe_each(host, memory, now, wanted).0
+}
+
+/// As [`observe_all`], with the places where each probe read.
+pub fn observe_each<'p>(
+    host: &dyn Host,
+    memory: &mut dyn Memory,
+    now: Timestamp,
+    wanted: impl IntoIterator<Item = &'p ProbeId>,
+) -> (FactSet, BTreeMap<ProbeId, Reads>) {
     let known: BTreeMap<&str, Registered> = registry()
         .into_iter()
         .map(|probe| (probe.id, probe))
         .collect();
     let mut facts = FactSet::new();
+    let mut places = BTreeMap::new();
     for id in wanted {
-        let Some(probe) = known.get(id.as_str()) else {
+        let Some(probe) = known.get(id.as_str()).filter(|_| !facts.contains_key(id)) else {
             continue;
         };
-        let mut observation = Observation::new(host, memory, probe.id, now);
-        facts
-            .entry(id.clone())
-            .or_insert_with(|| probe.facts(&mut observation));
+        let mut reads = Reads::default();
+        let traced = Traced::new(host, &mut reads);
+        let mut observation = Observation::new(&traced, memory, probe.id, now);
+        facts.insert(id.clone(), probe.facts(&mut observation));
+        places.insert(id.clone(), reads);
     }
-    facts
+    (facts, places)
 }
 
 /// The published document of fact schemas: `{"<probe>": <JSON Schema>}`.

@@ -42,9 +42,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     for note in &summary.left_out {
         text.push_str(&format!("left out: {note}\n"));
     }
-    for probe in &summary.differing_facts {
-        text.push_str(&format!("differs: facts of {probe}\n"));
-    }
     for (check, (host, recording)) in &summary.differing {
         text.push_str(&format!(
             "differs: {check}: the host {}, the recording {}\n",

@@ -12,6 +12,8 @@ use crate::host::{
 pub(super) const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 /// Most bytes of all files.
 const MAX_BYTES: usize = 512 * 1024 * 1024;
+/// Of the program that records only the begin is kept: it is no part of the host, and large.
+const OWN_BYTES: usize = 4096;
 /// Most links on the way to one path, as the kernel allows.
 const MAX_LINKS: usize = 40;
 
@@ -47,6 +49,8 @@ pub(super) struct Kept<'h> {
     pub(super) left_out: Vec<String>,
     /// The target of what is a link, `None` for what is none.
     links: BTreeMap<String, Option<String>>,
+    /// Where the program lies that records.
+    own: Option<String>,
     bytes: usize,
 }
 
@@ -63,6 +67,7 @@ impl<'h> Kept<'h> {
             space: BTreeMap::new(),
             left_out: Vec::new(),
             links: BTreeMap::new(),
+            own: host.read_link("/proc/self/exe").ok(),
             bytes: 0,
         }
     }
@@ -148,6 +153,13 @@ impl<'h> Kept<'h> {
                 .push(format!("{path}: more than {MAX_BYTES} bytes in all"));
             self.node(path, true).denied = true;
             return;
+        }
+        let mut bytes = bytes;
+        if self.own.as_deref() == Some(path) {
+            if matches!(part, Part::From(at) if at > 0) {
+                return;
+            }
+            bytes = bytes.get(..OWN_BYTES).unwrap_or(bytes);
         }
         let size = self.host.stat(path).map_or(0, |stat| stat.size);
         let node = self.node(path, true);
