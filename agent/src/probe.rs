@@ -18,7 +18,9 @@ mod auto_update;
 mod auto_update_run;
 mod backup;
 mod backup_record;
+mod cleartext;
 mod clock;
+mod container_daemon;
 mod cpu_vulnerability;
 mod critical_files;
 mod crypto_policy;
@@ -26,6 +28,7 @@ mod daemon_process;
 mod debian;
 mod file_walk;
 mod filesystem_space;
+mod firewall;
 mod firmware;
 mod group;
 mod guarded;
@@ -58,6 +61,7 @@ mod redundancy;
 mod release;
 mod security_updates;
 mod shadow;
+mod sockets;
 mod software;
 mod ssh_keys;
 mod sshd;
@@ -230,6 +234,9 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<file_walk::FileWalk>(),
         Registered::of::<filesystem_space::FilesystemSpace>(),
         Registered::of::<firmware::Firmware>(),
+        Registered::of::<cleartext::Cleartext>(),
+        Registered::of::<container_daemon::ContainerDaemon>(),
+        Registered::of::<firewall::Firewall>(),
         Registered::of::<group::Groups>(),
         Registered::of::<journal::Journal>(),
         Registered::of::<kernel_cmdline::KernelCmdline>(),
@@ -256,6 +263,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),
         Registered::of::<software::Software>(),
+        Registered::of::<sockets::Sockets>(),
         Registered::of::<ssh_keys::SshKeys>(),
         Registered::of::<sshd::Sshd>(),
         Registered::of::<sshd::SshdLoad>(),

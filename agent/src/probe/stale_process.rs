@@ -1,6 +1,6 @@
 //! Processes that still run code from files that an update has replaced.
 
-mod proc;
+pub(super) mod proc;
 
 use std::collections::BTreeMap;
 

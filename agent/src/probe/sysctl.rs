@@ -19,6 +19,7 @@ use crate::host::{Host, HostError};
 
 pub(super) use boot::{Boot, Loader};
 use interface::InterfaceSetting;
+pub(super) use interface::shortened;
 
 /// Longest value of a setting, bytes.
 const MAX_VALUE: usize = 4096;

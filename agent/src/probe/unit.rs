@@ -20,6 +20,7 @@
 
 mod offline;
 mod show;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ use serde::Serialize;
 
 use super::{Observation, Unobservable};
 use crate::host::{HostError, Program};
+pub(super) use text::text;
 
 /// One unit, however it came to be known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]

@@ -7,7 +7,7 @@ use super::evaluate::Given;
 use super::keyword;
 use super::syntax;
 use crate::host::HostError;
-use crate::probe::unit::{Unit, units};
+use crate::probe::unit::{self, Unit, units};
 use crate::probe::{Observation, Unobservable};
 
 const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
@@ -19,14 +19,6 @@ const SOCKETS: [&str; 4] = [
     // systemd 256 and later make these by a generator wherever sshd is installed.
     "sshd-unix-local.socket",
     "sshd-vsock.socket",
-];
-/// systemd's directories for units, the first wins.
-const UNIT_DIRECTORIES: [&str; 5] = [
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
 ];
 /// Files that hold the daemon's options on Debian and on Red Hat's family.
 const OPTION_FILES: [(&str, &str); 2] = [
@@ -282,7 +274,7 @@ fn each_connection_has_its_own(
         if !used {
             continue;
         }
-        let text = unit_text(observation, name)?.unwrap_or_default();
+        let text = unit::text(observation, name)?.unwrap_or_default();
         let accept = text
             .lines()
             .filter_map(|line| line.trim().split_once('='))
@@ -309,7 +301,7 @@ fn boot_options(
     }
     let services = if by_socket { TEMPLATES } else { SERVICES };
     for service in services {
-        let Some(unit) = unit_text(observation, service)? else {
+        let Some(unit) = unit::text(observation, service)? else {
             continue;
         };
         if let Some(words) = exec_start(&unit, &environment) {
@@ -322,41 +314,6 @@ fn boot_options(
         .flat_map(|options| syntax::words(options).unwrap_or_default())
         .collect();
     Ok(CommandLine::new(words))
-}
-
-/// The text of a unit with its drop-ins behind it, as systemd reads them.
-fn unit_text(
-    observation: &mut Observation<'_>,
-    name: &str,
-) -> Result<Option<String>, Unobservable> {
-    let mut text = None;
-    for directory in UNIT_DIRECTORIES {
-        let path = format!("{directory}/{name}");
-        if observation.host().stat(&path).is_ok() {
-            text = observation.text(&path)?;
-            break;
-        }
-    }
-    let Some(mut text) = text else {
-        return Ok(None);
-    };
-    let mut dropins = BTreeMap::new();
-    for directory in UNIT_DIRECTORIES.iter().rev() {
-        let directory = format!("{directory}/{name}.d");
-        if observation.host().stat(&directory).is_err() {
-            continue;
-        }
-        for entry in observation.list(&directory)?.unwrap_or_default() {
-            if entry.name.ends_with(".conf") {
-                dropins.insert(entry.name.clone(), format!("{directory}/{}", entry.name));
-            }
-        }
-    }
-    for path in dropins.values() {
-        text.push('\n');
-        text.push_str(&observation.text(path)?.unwrap_or_default());
-    }
-    Ok(Some(text))
 }
 
 /// The arguments of the last `ExecStart=` that runs sshd, with variables put in.

@@ -41,7 +41,8 @@ impl<'h> Process<'h> {
         Process { host, pid }
     }
 
-    fn path(&self, name: &str) -> String {
+    /// The path of one of its files below /proc.
+    pub fn path(&self, name: &str) -> String {
         format!("/proc/{}/{name}", self.pid)
     }
 
@@ -107,10 +108,16 @@ impl<'h> Process<'h> {
     /// The unit that its control group names.
     pub fn unit(&self) -> Option<String> {
         let groups = self.text("cgroup")?;
-        let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-        path.rsplit('/')
-            .find(|part| part.ends_with(".service") || part.ends_with(".scope"))
-            .map(str::to_owned)
+        // With the first version of control groups systemd has a hierarchy of its own.
+        let mut paths = groups.lines().filter_map(|line| {
+            line.strip_prefix("0::")
+                .or_else(|| Some(line.split_once(":name=systemd:")?.1))
+        });
+        paths.find_map(|path| {
+            path.rsplit('/')
+                .find(|part| part.ends_with(".service") || part.ends_with(".scope"))
+                .map(str::to_owned)
+        })
     }
 
     /// Whether its effective user is the superuser. One that cannot be told counts as such.
@@ -123,16 +130,33 @@ impl<'h> Process<'h> {
         effective.is_none_or(|user| user == "0")
     }
 
-    /// Whether one of its sockets listens (TCP) or is bound to an address (UDP).
+    /// The program it executes, as its own mount namespace names it; `None` for a kernel thread.
     ///
     /// # Errors
-    /// [`HostError`] if its open files or its network's sockets may not be looked at.
-    pub fn is_listening(&self) -> Result<bool, HostError> {
+    /// [`HostError`] if it may not be looked at.
+    pub fn program(&self) -> Result<Option<String>, HostError> {
+        match self.host.read_link(&self.path("exe")) {
+            Ok(path) => Ok(Some(path.strip_suffix(DELETED).unwrap_or(&path).to_owned())),
+            Err(HostError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The network namespace it lives in, as namespaces(7) writes it: `net:[4026531840]`.
+    pub fn network(&self) -> Option<String> {
+        self.host.read_link(&self.path("ns/net")).ok()
+    }
+
+    /// The inodes of the sockets that it holds open; none if it has ended.
+    ///
+    /// # Errors
+    /// [`HostError`] if its open files may not be looked at.
+    pub fn sockets(&self) -> Result<BTreeSet<String>, HostError> {
         let entries = match self.host.list(&self.path("fd")) {
-            Err(HostError::NotFound(_)) => return Ok(false),
+            Err(HostError::NotFound(_)) => return Ok(BTreeSet::new()),
             other => other?,
         };
-        let own: BTreeSet<String> = entries
+        Ok(entries
             .iter()
             .filter_map(|entry| {
                 self.host
@@ -140,7 +164,15 @@ impl<'h> Process<'h> {
                     .ok()
             })
             .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
-            .collect();
+            .collect())
+    }
+
+    /// Whether one of its sockets listens (TCP) or is bound to an address (UDP).
+    ///
+    /// # Errors
+    /// [`HostError`] if its open files or its network's sockets may not be looked at.
+    pub fn is_listening(&self) -> Result<bool, HostError> {
+        let own = self.sockets()?;
         if own.is_empty() {
             return Ok(false);
         }
