@@ -52,6 +52,7 @@ mod malware_signatures;
 mod monitoring_agent;
 mod nss;
 mod observation;
+mod package_files;
 mod package_index;
 mod package_sources;
 mod packages;
@@ -254,6 +255,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<malware_signatures::MalwareSignatures>(),
         Registered::of::<monitoring_agent::MonitoringAgent>(),
         Registered::of::<mac::Mac>(),
+        Registered::of::<package_files::PackageFiles>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<package_sources::PackageSources>(),
         Registered::of::<pam::Pam>(),

@@ -14,9 +14,10 @@
 
 mod apk;
 mod dpkg;
+mod glob;
 mod pacman;
 mod purl;
-mod rpm;
+pub mod rpm;
 
 use evidence::time::Timestamp;
 use schemars::JsonSchema;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use super::system::OsRelease;
 use super::{Observation, Unobservable};
 
+pub use glob::glob;
 pub use purl::Namer;
 
 /// Most packages of one database.
@@ -93,6 +95,23 @@ pub fn databases(observation: &mut Observation<'_>) -> Result<Vec<Database>, Uno
         }
     }
     Ok(found)
+}
+
+/// The managers that have a database on this host.
+///
+/// # Errors
+/// [`Unobservable`] if it cannot be told whether there is one.
+pub fn present(observation: &mut Observation<'_>) -> Result<Vec<Manager>, Unobservable> {
+    let found = [
+        (Manager::Apk, apk::locate(observation)?.is_some()),
+        (Manager::Dpkg, dpkg::is_present(observation)?),
+        (Manager::Pacman, pacman::is_present(observation)?),
+        (Manager::Rpm, rpm::locate(observation)?.is_some()),
+    ];
+    Ok(found
+        .into_iter()
+        .filter_map(|(manager, present)| present.then_some(manager))
+        .collect())
 }
 
 fn too_many(path: &str) -> Unobservable {

@@ -2,6 +2,7 @@
 
 use super::ini::{Section, sections};
 use super::{PackageSourcesFacts, SourceFacts, Tool, shown};
+use crate::probe::packages::glob;
 use crate::probe::{Observation, Unobservable};
 
 /// The main file: the first that is there.
@@ -167,57 +168,9 @@ fn source(
     })
 }
 
-/// Whether a pattern with `*` and `?` covers a whole name.
-fn glob(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || Some(c) == name.get(n) => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    p = at + 1;
-                    n = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern
-        .get(p..)
-        .unwrap_or_default()
-        .iter()
-        .all(|c| *c == '*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_cover_names() {
-        for (pattern, name, expected) in [
-            ("*", "baseos", true),
-            ("base*", "baseos", true),
-            ("*os", "baseos", true),
-            ("b?se*s", "baseos", true),
-            ("base", "baseos", false),
-            ("", "", true),
-            ("a*b*c", "aXbYbZc", true),
-            ("a*b*d", "aXbYbZc", false),
-        ] {
-            assert_eq!(glob(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn checks_come_from_the_repository_then_from_main() {

@@ -10,22 +10,31 @@ const PATHS: [&str; 2] = ["/usr/lib/apk/db/installed", "/lib/apk/db/installed"];
 /// Longest line: a list of dependencies stays far below.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
-pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Database>, Unobservable> {
+pub(super) fn locate(
+    observation: &mut Observation<'_>,
+) -> Result<Option<&'static str>, Unobservable> {
     for path in PATHS {
         if observation.stat(path)?.is_some() {
-            let packages = observation
-                .host()
-                .open(path)
-                .map_err(Unobservable::from)
-                .and_then(|file| parse(file, path));
-            return Ok(Some(Database {
-                manager: Manager::Apk,
-                path: path.to_owned(),
-                packages,
-            }));
+            return Ok(Some(path));
         }
     }
     Ok(None)
+}
+
+pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Database>, Unobservable> {
+    let Some(path) = locate(observation)? else {
+        return Ok(None);
+    };
+    let packages = observation
+        .host()
+        .open(path)
+        .map_err(Unobservable::from)
+        .and_then(|file| parse(file, path));
+    Ok(Some(Database {
+        manager: Manager::Apk,
+        path: path.to_owned(),
+        packages,
+    }))
 }
 
 fn parse(file: impl Read, path: &str) -> Result<Vec<Package>, Unobservable> {

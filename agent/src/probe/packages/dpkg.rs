@@ -8,9 +8,17 @@ use crate::probe::{Observation, Unobservable};
 /// One control file a package, without a state: what is there is installed (distroless images).
 const STATUS_PARTS: &str = "/var/lib/dpkg/status.d";
 
+pub(super) fn is_present(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
+    Ok(has_status(observation)? || observation.stat(STATUS_PARTS)?.is_some())
+}
+
+/// An image of parts may hold an empty status file beside them.
+fn has_status(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
+    Ok(observation.stat(STATUS)?.is_some_and(|stat| stat.size > 0))
+}
+
 pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Database>, Unobservable> {
-    // An image of parts may hold an empty status file beside them.
-    let whole = observation.stat(STATUS)?.is_some_and(|stat| stat.size > 0);
+    let whole = has_status(observation)?;
     let parts = observation.stat(STATUS_PARTS)?.is_some();
     if !whole && !parts {
         return Ok(None);

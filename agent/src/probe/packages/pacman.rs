@@ -14,8 +14,12 @@ const KNOWN_FORMAT: &str = "9";
 /// Largest description.
 const MAX_DESC_BYTES: usize = 1024 * 1024;
 
+pub(super) fn is_present(observation: &mut Observation<'_>) -> Result<bool, Unobservable> {
+    Ok(observation.stat(LOCAL)?.is_some())
+}
+
 pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Database>, Unobservable> {
-    if observation.stat(LOCAL)?.is_none() {
+    if !is_present(observation)? {
         return Ok(None);
     }
     Ok(Some(Database {

@@ -1,6 +1,6 @@
 //! rpm's database, in each of the forms that its versions keep.
 
-mod header;
+pub mod header;
 mod integer;
 mod ndb;
 mod sqlite;
@@ -23,6 +23,21 @@ const ATTEMPTS: usize = 3;
 /// Keys that rpm trusts are kept as packages of this name; they are none.
 const KEY: &str = "gpg-pubkey";
 
+/// Where the database of a host lies, and how it is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    path: String,
+    form: Form,
+}
+
+impl Location {
+    /// A database that is damaged in this way.
+    #[must_use]
+    pub fn unparsable(&self, problem: &str) -> Unobservable {
+        Unobservable::unparsable(&self.path, problem)
+    }
+}
+
 /// The form of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -39,13 +54,13 @@ const FILES: [(&str, Form); 3] = [
 ];
 
 pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Database>, Unobservable> {
-    let Some((path, form)) = find(observation)? else {
+    let Some(location) = locate(observation)? else {
         return Ok(None);
     };
-    let packages = read_quiet(observation, &path, form);
+    let packages = read_quiet(observation, &location);
     Ok(Some(Database {
         manager: Manager::Rpm,
-        path,
+        path: location.path,
         packages,
     }))
 }
@@ -54,12 +69,12 @@ pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Database>
 ///
 /// # Errors
 /// [`Unobservable`] if there is no database, or it cannot be read to its end.
-fn visit(
+pub fn visit(
     host: &dyn Host,
-    path: &str,
-    form: Form,
+    location: &Location,
     each: &mut dyn FnMut(Header<'_>) -> Result<(), Unobservable>,
 ) -> Result<(), Unobservable> {
+    let path = location.path.as_str();
     let mut outcome = Ok(());
     let mut take = |blob: &[u8]| {
         outcome = match Header::parse(blob) {
@@ -68,7 +83,7 @@ fn visit(
         };
         outcome.is_ok()
     };
-    match form {
+    match location.form {
         Form::Sqlite => {
             sqlite_headers(host, path, &mut take).map_err(|error| from_sqlite(path, error))?
         }
@@ -84,7 +99,10 @@ fn visit(
 }
 
 /// The one database of this host. Two that differ are a conflict: which of them counts only rpm's own macros say.
-fn find(observation: &mut Observation<'_>) -> Result<Option<(String, Form)>, Unobservable> {
+///
+/// # Errors
+/// [`Unobservable`] if there are two, or the agent may not look.
+pub fn locate(observation: &mut Observation<'_>) -> Result<Option<Location>, Unobservable> {
     let mut found: Option<(String, Form, State)> = None;
     for directory in DIRECTORIES {
         for (file, form) in FILES {
@@ -106,19 +124,19 @@ fn find(observation: &mut Observation<'_>) -> Result<Option<(String, Form)>, Uno
             }
         }
     }
-    Ok(found.map(|(path, form, _)| (path, form)))
+    Ok(found.map(|(path, form, _)| Location { path, form }))
 }
 
 /// Reads the packages, again if the database changed meanwhile.
 fn read_quiet(
     observation: &Observation<'_>,
-    path: &str,
-    form: Form,
+    location: &Location,
 ) -> Result<Vec<Package>, Unobservable> {
     let host = observation.host();
+    let path = location.path.as_str();
     for _ in 0..ATTEMPTS {
         let before = State::of(host, path)?;
-        let packages = packages(host, path, form);
+        let packages = packages(host, location);
         if State::of(host, path)? == before {
             return packages;
         }
@@ -129,9 +147,10 @@ fn read_quiet(
     ))
 }
 
-fn packages(host: &dyn Host, path: &str, form: Form) -> Result<Vec<Package>, Unobservable> {
+fn packages(host: &dyn Host, location: &Location) -> Result<Vec<Package>, Unobservable> {
+    let path = location.path.as_str();
     let mut packages = Vec::new();
-    visit(host, path, form, &mut |header| {
+    visit(host, location, &mut |header| {
         let package = package(&header)
             .ok_or_else(|| Unobservable::unparsable(path, "a package without name or version"))?;
         if packages.len() == MAX_PACKAGES {

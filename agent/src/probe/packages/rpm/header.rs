@@ -28,12 +28,34 @@ pub mod tag {
     pub const INSTALL_TIME: u32 = 1008;
     /// Architecture.
     pub const ARCH: u32 = 1022;
+    /// Lists of files: their digests, modes, times, flags, and what is to be verified of each.
+    pub const FILE_MODES: u32 = 1030;
+    /// See [`FILE_MODES`].
+    pub const FILE_TIMES: u32 = 1034;
+    /// See [`FILE_MODES`].
+    pub const FILE_DIGESTS: u32 = 1035;
+    /// See [`FILE_MODES`].
+    pub const FILE_FLAGS: u32 = 1037;
+    /// See [`FILE_MODES`].
+    pub const FILE_VERIFY_FLAGS: u32 = 1045;
+    /// Whether each file was installed.
+    pub const FILE_STATES: u32 = 1029;
+    /// The directory of each file, as a place in the list of directories.
+    pub const DIR_INDEXES: u32 = 1116;
+    /// The names of the files.
+    pub const BASE_NAMES: u32 = 1117;
+    /// Their directories.
+    pub const DIR_NAMES: u32 = 1118;
     /// File name of the source package; absent for keys.
     pub const SOURCE_RPM: u32 = 1044;
 }
 
+const CHAR: u32 = 1;
+const INT8: u32 = 2;
+const INT16: u32 = 3;
 const INT32: u32 = 4;
 const STRING: u32 = 6;
+const BINARY: u32 = 7;
 const STRING_ARRAY: u32 = 8;
 const I18N_STRING: u32 = 9;
 
@@ -82,6 +104,44 @@ impl<'b> Header<'b> {
                 .map(|four| u32::from_be_bytes(*four))
                 .collect()
         })
+    }
+
+    /// The strings of a tag.
+    #[must_use]
+    pub fn strings(&self, tag: u32) -> Option<Vec<String>> {
+        let (kind, mut data, count) = self.find(tag)?;
+        if !matches!(kind, STRING | STRING_ARRAY | I18N_STRING) {
+            return None;
+        }
+        let mut strings = Vec::new();
+        for _ in 0..count {
+            let end = data.iter().position(|byte| *byte == 0)?;
+            strings.push(String::from_utf8_lossy(&data[..end]).into_owned());
+            data = data.get(end + 1..)?;
+        }
+        Some(strings)
+    }
+
+    /// The 16-bit numbers of a tag.
+    #[must_use]
+    pub fn shorts(&self, tag: u32) -> Option<Vec<u16>> {
+        let (kind, data, count) = self.find(tag)?;
+        let bytes = data.get(..count.checked_mul(2)?)?;
+        (kind == INT16).then(|| {
+            bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|two| u16::from_be_bytes(*two))
+                .collect()
+        })
+    }
+
+    /// The bytes of a tag.
+    #[must_use]
+    pub fn bytes(&self, tag: u32) -> Option<&'b [u8]> {
+        let (kind, data, count) = self.find(tag)?;
+        matches!(kind, CHAR | INT8 | BINARY).then(|| data.get(..count))?
     }
 
     /// The first number of a tag.
