@@ -33,6 +33,7 @@ mod firmware;
 mod group;
 mod guarded;
 mod installation;
+mod job_access;
 mod journal;
 mod kernel_cmdline;
 mod kernel_module;
@@ -58,6 +59,7 @@ mod package_sources;
 mod packages;
 mod pam;
 mod passwd;
+mod private_keys;
 mod redundancy;
 mod release;
 mod security_updates;
@@ -239,6 +241,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<container_daemon::ContainerDaemon>(),
         Registered::of::<firewall::Firewall>(),
         Registered::of::<group::Groups>(),
+        Registered::of::<job_access::JobAccess>(),
         Registered::of::<journal::Journal>(),
         Registered::of::<kernel_cmdline::KernelCmdline>(),
         Registered::of::<kernel_module::KernelModule>(),
@@ -261,6 +264,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<pam::Pam>(),
         Registered::of::<passwd::Passwd>(),
         Registered::of::<redundancy::Redundancy>(),
+        Registered::of::<private_keys::PrivateKeys>(),
         Registered::of::<release::DistributionRelease>(),
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),

@@ -45,6 +45,11 @@ impl Entry {
             && rest.is_some_and(|rest| rest.starts_with(['.', '@']))
     }
 
+    /// Whether it lets its user or group change the file.
+    pub(super) fn writes(&self) -> bool {
+        self.write
+    }
+
     /// With the name in place of the number.
     pub(super) fn named(
         mut self,

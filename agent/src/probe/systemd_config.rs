@@ -53,7 +53,7 @@ pub(super) fn assignments(
 }
 
 /// The assignments of a section; a backslash at the end of a line joins it with the next one.
-fn of_section(text: &str, section: &str) -> Vec<(String, String)> {
+pub(super) fn of_section(text: &str, section: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut inside = false;
     let mut joined = String::new();

@@ -1,0 +1,96 @@
+//! What the services of systemd's timers run as root.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::command;
+use crate::host::FileKind;
+use crate::probe::{Observation, Unobservable, systemd_config};
+
+/// Where units are, in order of precedence.
+const DIRECTORIES: [&str; 6] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator",
+];
+const MAX_UNITS: usize = 500;
+
+/// Adds the files that each timer's service names; whether all timers were looked at.
+pub(super) fn commands(
+    observation: &mut Observation<'_>,
+    commands: &mut BTreeMap<String, BTreeSet<String>>,
+) -> Result<bool, Unobservable> {
+    let mut timers = BTreeSet::new();
+    for directory in DIRECTORIES {
+        for entry in observation.list(directory)?.unwrap_or_default() {
+            if entry.name.ends_with(".timer") && entry.kind != FileKind::Directory {
+                timers.insert(entry.name);
+            }
+        }
+    }
+    let complete = timers.len() <= MAX_UNITS;
+    for timer in timers.iter().take(MAX_UNITS) {
+        let own = timer.trim_end_matches(".timer");
+        let settings = unit(observation, timer, "Timer")?;
+        let service =
+            last(&settings, "Unit").map_or_else(|| format!("{own}.service"), str::to_owned);
+        if !service.ends_with(".service") {
+            continue;
+        }
+        let settings = unit(observation, &service, "Service")?;
+        let user = last(&settings, "User").unwrap_or("root");
+        let dynamic = last(&settings, "DynamicUser").is_some_and(|value| {
+            ["yes", "true", "on", "1"].contains(&value.to_ascii_lowercase().as_str())
+        });
+        if dynamic || !matches!(user, "root" | "0") {
+            continue;
+        }
+        let mut paths = BTreeSet::new();
+        for (_, value) in settings.iter().filter(|(name, _)| name.starts_with("Exec")) {
+            // Prefixes of systemd.exec(5) stand before the path.
+            paths.extend(command::paths(
+                value.trim_start_matches(['-', '@', ':', '+', '!']),
+            ));
+        }
+        commands.entry(service).or_default().extend(paths);
+    }
+    Ok(complete)
+}
+
+fn last<'s>(settings: &'s [(String, String)], name: &str) -> Option<&'s str> {
+    settings
+        .iter()
+        .rev()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
+        .filter(|value| !value.is_empty())
+}
+
+/// The assignments of one section of a unit: of the first file of its name, then of its drop-ins.
+fn unit(
+    observation: &mut Observation<'_>,
+    name: &str,
+    section: &str,
+) -> Result<Vec<(String, String)>, Unobservable> {
+    let mut found = Vec::new();
+    for directory in DIRECTORIES {
+        if let Some(text) = observation.text(&format!("{directory}/{name}"))? {
+            found.extend(systemd_config::of_section(&text, section));
+            break;
+        }
+    }
+    for directory in DIRECTORIES {
+        let directory = format!("{directory}/{name}.d");
+        for entry in observation.host().list(&directory).unwrap_or_default() {
+            let path = format!("{directory}/{}", entry.name);
+            if entry.name.ends_with(".conf")
+                && let Some(text) = observation.text(&path)?
+            {
+                found.extend(systemd_config::of_section(&text, section));
+            }
+        }
+    }
+    Ok(found)
+}
