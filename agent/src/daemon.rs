@@ -269,7 +269,11 @@ impl Daemon {
             return false;
         };
         let probes = self.watch.ready();
-        let reads = |check: &Check| check.probes.iter().any(|probe| probes.contains(probe));
+        let reads = |check: &Check| {
+            let mut own = check.probes.iter();
+            own.clone().any(|probe| probes.contains(probe))
+                && !own.any(|probe| self.watch.is_walk(probe))
+        };
         let concerned = in_force.bundle.checks.iter();
         let checks: BTreeSet<CheckId> = concerned
             .filter(|(_, check)| reads(check))
@@ -288,7 +292,6 @@ impl Daemon {
         let (clock, state, wanted) = (self.clock.clone(), self.state.clone(), checks.clone());
         let (watch, seen) = (self.watch.clone(), self.seen.clone());
         let task = tokio::task::spawn_blocking(move || {
-            let began = std::time::Instant::now();
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             if let Ok(watching) = serde_json::to_value(watch.state()) {
@@ -302,9 +305,7 @@ impl Daemon {
             };
             let random = &mut SystemRandom;
             let made = round::make(&wanted, &mut *memory, &mut seen, &chain, &*clock, random)?;
-            let probes = made.reads.keys().cloned().collect();
             watch.follow(made.reads, made.start);
-            watch.looked(&probes, began.elapsed());
             memory.save(&state).map_err(ChainError::from)?;
             Ok(made.summary)
         });

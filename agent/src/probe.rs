@@ -82,6 +82,7 @@ mod virtual_machine;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use evidence::fact::{FactSet, Facts};
 use evidence::id::ProbeId;
@@ -316,7 +317,9 @@ pub fn observe_each<'p>(
         let mut reads = Reads::default();
         let traced = Traced::new(host, &mut reads);
         let mut observation = Observation::new(&traced, memory, probe.id, now);
+        let began = Instant::now();
         facts.insert(id.clone(), probe.facts(&mut observation));
+        reads.took = began.elapsed();
         places.insert(id.clone(), reads);
     }
     (facts, places)

@@ -55,6 +55,8 @@ pub const PAUSE: Duration = Duration::from_secs(60);
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Fallback {
+    /// It walks whole file systems.
+    Walk,
     /// It asks only what the kernel cannot watch.
     NotWatchable,
     /// It reads more places than are worth a watch.
@@ -125,7 +127,13 @@ impl Watch {
                 None => plan.add(probe, reads),
             }
         }
-        let unused = self.table().take(plan, now);
+        let unused = {
+            let mut table = self.table();
+            for (probe, reads) in &reads {
+                table.pace.looked(probe, reads.took, now);
+            }
+            table.take(plan, now)
+        };
         self.let_go(&unused);
         self.wake.notify_one();
     }
@@ -151,9 +159,10 @@ impl Watch {
         self.table().pace.next()
     }
 
-    /// A look at these probes, triggered or not, took this long.
-    pub fn looked(&self, probes: &BTreeSet<ProbeId>, took: Duration) {
-        self.table().pace.looked(probes, took, Instant::now());
+    /// Whether a look at the probe takes too long to be triggered, even by another probe of the same check.
+    #[must_use]
+    pub fn is_walk(&self, probe: &ProbeId) -> bool {
+        self.table().is_walk(probe)
     }
 
     /// What there is to say about watching.

@@ -31,6 +31,7 @@ pub struct RecordedHost {
     files: BTreeMap<String, Node>,
     programs: BTreeMap<String, ProgramOutput>,
     kernel: Kernel,
+    walked: Option<Walked>,
     /// What the recording says its checks must conclude, `"<check>" = "<outcome> <reason>"`.
     pub expect: BTreeMap<String, String>,
     /// Policy of this host's group: parameters in place of those of the default bundle, by check.
@@ -82,6 +83,7 @@ impl RecordedHost {
             files: BTreeMap::new(),
             programs: BTreeMap::new(),
             kernel: Kernel::default(),
+            walked: None,
             expect: BTreeMap::new(),
             params: BTreeMap::new(),
             note: String::new(),
@@ -99,6 +101,7 @@ impl RecordedHost {
         self.now = recording.now.unwrap_or(self.now);
         self.note = recording.note;
         self.expect = recording.expect;
+        self.walked = recording.walked.or(self.walked.take());
         for (check, params) in recording.params {
             self.params.entry(check).or_default().extend(params);
         }
@@ -340,8 +343,11 @@ impl Host for RecordedHost {
     }
 
     fn read_link(&self, path: &str) -> Result<String, HostError> {
-        self.node(path, false)?
-            .target
+        let node = self.node(path, false)?;
+        if node.denied && node.target.is_none() {
+            return Err(HostError::Permission(path.to_owned()));
+        }
+        node.target
             .clone()
             .ok_or_else(|| HostError::NotRegular(path.to_owned()))
     }
@@ -359,7 +365,10 @@ impl Host for RecordedHost {
     }
 
     fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError> {
-        Ok(walk::walk(&self.files, plan, before))
+        Ok(match &self.walked {
+            Some(walked) => walked.clone(),
+            None => walk::walk(&self.files, plan, before),
+        })
     }
 
     fn space(&self, path: &str) -> Result<Space, HostError> {

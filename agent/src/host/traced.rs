@@ -80,6 +80,8 @@ pub trait Witness: Send {
     fn path(&mut self, path: &str, answer: Answer<'_>);
     /// A program of the host ran, or did not.
     fn program(&mut self, program: &Program, output: Result<&ProgramOutput, &HostError>);
+    /// File systems were walked.
+    fn walked(&mut self, walked: Result<&Walked, &HostError>);
     /// The kernel answered.
     fn kernel(&mut self, answer: KernelAnswer<'_>);
 }
@@ -258,7 +260,12 @@ impl Host for Traced<'_> {
     }
 
     fn walk(&self, plan: &WalkPlan, before: Walked) -> Result<Walked, HostError> {
-        self.inner.walk(plan, before)
+        let found = self.inner.walk(plan, before);
+        self.witness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .walked(found.as_ref());
+        found
     }
 
     fn space(&self, path: &str) -> Result<Space, HostError> {

@@ -128,6 +128,7 @@ pub(super) fn write(
             space: kept.space,
         },
         expect: expected(outcomes),
+        walked: kept.walked,
         files,
         programs,
         ..Recording::default()

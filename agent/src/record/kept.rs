@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::host::traced::{Answer, KernelAnswer, Part, Witness};
 use crate::host::{
     AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Space,
-    Stat,
+    Stat, Walked,
 };
 
 /// Most bytes of one file.
@@ -46,6 +46,7 @@ pub(super) struct Kept<'h> {
     pub(super) audit: Option<AuditStatus>,
     pub(super) audit_rules: Option<Vec<String>>,
     pub(super) space: BTreeMap<String, Space>,
+    pub(super) walked: Option<Walked>,
     pub(super) left_out: Vec<String>,
     /// The target of what is a link, `None` for what is none.
     links: BTreeMap<String, Option<String>>,
@@ -65,6 +66,7 @@ impl<'h> Kept<'h> {
             audit: None,
             audit_rules: None,
             space: BTreeMap::new(),
+            walked: None,
             left_out: Vec::new(),
             links: BTreeMap::new(),
             own: host.read_link("/proc/self/exe").ok(),
@@ -246,6 +248,11 @@ impl Witness for Kept<'_> {
             Answer::Status {
                 stat: Err(error), ..
             } => self.failed(path, false, error),
+            Answer::Link(Err(HostError::Permission(_))) => {
+                let node = self.node(path, false);
+                node.kind = Some(FileKind::Link);
+                node.denied = true;
+            }
             // That a path is no link is told by what else was asked about it.
             Answer::Link(Err(_)) => {
                 let real = self.real(path, false);
@@ -263,6 +270,13 @@ impl Witness for Kept<'_> {
             Err(error) => self
                 .left_out
                 .push(format!("{error}: recorded as not installed")),
+        }
+    }
+
+    fn walked(&mut self, walked: Result<&Walked, &HostError>) {
+        match walked {
+            Ok(walked) => self.walked = Some(walked.clone()),
+            Err(error) => self.left_out.push(error.to_string()),
         }
     }
 

@@ -84,13 +84,9 @@ impl Pace {
         self.probes.values().filter_map(Probe::next).min()
     }
 
-    /// These probes were looked at, which took this long.
-    pub fn looked(&mut self, probes: &BTreeSet<ProbeId>, took: Duration, now: Instant) {
-        let rest = (took * REST).max(MIN_INTERVAL);
-        for id in probes {
-            let probe = self.probe(id, now);
-            probe.not_before = now + rest;
-        }
+    /// A probe was looked at, which took this long.
+    pub fn looked(&mut self, probe: &ProbeId, took: Duration, now: Instant) {
+        self.probe(probe, now).not_before = now + (took * REST).max(MIN_INTERVAL);
     }
 }
 
@@ -133,7 +129,7 @@ mod tests {
         assert_eq!(pace.next(), Some(now));
         assert_eq!(ids(&pace.ready(now)), ["sshd"]);
         assert_eq!(pace.next(), None);
-        pace.looked(&[sshd.clone()].into(), Duration::from_millis(10), now);
+        pace.looked(&sshd, Duration::from_millis(10), now);
         pace.changed(&sshd, now);
         assert!(pace.ready(now).is_empty());
         assert_eq!(ids(&pace.ready(now + MIN_INTERVAL)), ["sshd"]);
@@ -143,7 +139,7 @@ mod tests {
     fn an_expensive_probe_rests_four_times_as_long() {
         let (mut pace, now) = (Pace::default(), Instant::now());
         let lists: ProbeId = "security_updates".parse().unwrap();
-        pace.looked(&[lists.clone()].into(), Duration::from_secs(1), now);
+        pace.looked(&lists, Duration::from_secs(1), now);
         pace.changed(&lists, now);
         assert_eq!(pace.next(), Some(now + Duration::from_secs(4)));
     }
@@ -159,7 +155,7 @@ mod tests {
             pace.changed(&keys, now);
             let ready = pace.ready(now);
             looks += ready.len();
-            pace.looked(&ready, Duration::from_millis(5), now);
+            pace.looked(&keys, Duration::from_millis(5), now);
         }
         assert!((580..=590).contains(&looks), "{looks}");
         let end = start + Duration::from_secs(86_400);

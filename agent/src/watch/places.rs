@@ -114,6 +114,9 @@ impl Plan {
 
     /// Watches what the probe read.
     pub(super) fn add(&mut self, probe: &ProbeId, reads: &Reads) {
+        if reads.walked {
+            return self.leave(probe, Fallback::Walk);
+        }
         if reads.too_many {
             return self.leave(probe, Fallback::TooManyPlaces);
         }

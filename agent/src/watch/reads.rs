@@ -1,7 +1,9 @@
 //! Where a probe read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use crate::host::Walked;
 use crate::host::traced::{Answer, KernelAnswer, Witness};
 use crate::host::{HostError, Program, ProgramOutput};
 
@@ -30,6 +32,10 @@ pub struct Reads {
     pub sources: BTreeSet<Source>,
     /// There were more than are kept.
     pub too_many: bool,
+    /// Whole file systems were walked.
+    pub walked: bool,
+    /// How long the probe took.
+    pub took: Duration,
 }
 
 impl Reads {
@@ -100,6 +106,10 @@ impl Witness for Reads {
         }
     }
 
+    fn walked(&mut self, _: Result<&Walked, &HostError>) {
+        self.walked = true;
+    }
+
     fn kernel(&mut self, _: KernelAnswer<'_>) {}
 }
 
@@ -142,7 +152,7 @@ mod tests {
                 listed: ["/etc/ssh/sshd_config.d".to_owned()].into(),
                 units: ["ssh.service".to_owned()].into(),
                 sources: [Source::Mounts, Source::Network].into(),
-                too_many: false,
+                ..Reads::default()
             }
         );
     }

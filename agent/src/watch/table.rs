@@ -142,6 +142,12 @@ impl Table {
         }
     }
 
+    /// Whether a look at the probe is too much to be triggered, even by another probe of the same check.
+    pub(super) fn is_walk(&self, probe: &ProbeId) -> bool {
+        let planned = self.probes.get(probe);
+        planned.is_some_and(|planned| planned.fallback == Some(Fallback::Walk))
+    }
+
     /// The kernel told of a change of one of its own tables.
     pub(super) fn source_changed(&mut self, source: Source, now: Instant) {
         for (probe, planned) in &self.probes {

@@ -9,6 +9,7 @@ use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::host::Walked;
 use crate::host::{AuditStatus, ClockState, FileKind, Space, Stat};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -25,6 +26,8 @@ pub(crate) struct Recording {
     pub(crate) programs: BTreeMap<String, ProgramRecord>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) kernel: Kernel,
+    /// What a walk of the file systems brought back; without it, the files of the recording are walked.
+    pub(crate) walked: Option<Walked>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) params: BTreeMap<String, BTreeMap<String, Value>>,
     #[serde(default, skip_serializing_if = "is_default")]
