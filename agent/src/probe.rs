@@ -21,6 +21,7 @@ mod backup_record;
 mod cleartext;
 mod clock;
 mod container_daemon;
+mod core_dump;
 mod cpu_vulnerability;
 mod critical_files;
 mod crypto_policy;
@@ -62,6 +63,7 @@ mod passwd;
 mod private_keys;
 mod redundancy;
 mod release;
+mod screen_lock;
 mod security_updates;
 mod shadow;
 mod sockets;
@@ -232,6 +234,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<backup::Backup>(),
         Registered::of::<backup_record::BackupRecord>(),
         Registered::of::<clock::Clock>(),
+        Registered::of::<core_dump::CoreDump>(),
         Registered::of::<critical_files::CriticalFiles>(),
         Registered::of::<crypto_policy::CryptoPolicy>(),
         Registered::of::<cpu_vulnerability::CpuVulnerability>(),
@@ -267,6 +270,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<redundancy::Redundancy>(),
         Registered::of::<private_keys::PrivateKeys>(),
         Registered::of::<release::DistributionRelease>(),
+        Registered::of::<screen_lock::ScreenLock>(),
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),
         Registered::of::<software::Software>(),
