@@ -62,6 +62,17 @@ pub struct Config {
     pub spool: Bounds,
     /// How the log is written.
     pub log: Log,
+    /// What observing may do beyond reading.
+    pub observe: Observe,
+}
+
+/// What observing may do beyond reading.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observe {
+    /// Connections to TLS listeners of this very host, to see what they accept.
+    #[serde(default)]
+    pub connect_to_own_listeners: bool,
 }
 
 /// How the log is written.
@@ -121,6 +132,8 @@ struct File {
     spool: SpoolSection,
     #[serde(default)]
     log: Log,
+    #[serde(default)]
+    observe: Observe,
 }
 
 #[derive(Deserialize)]
@@ -211,6 +224,7 @@ impl Config {
                 max_age: Duration::from_secs(file.spool.max_age_days * 24 * 3600),
             },
             log: file.log,
+            observe: file.observe,
         })
     }
 }
@@ -242,6 +256,7 @@ mod tests {
             "max_age_days",
             "format",
             "level",
+            "connect_to_own_listeners",
         ] {
             assert!(
                 SAMPLE

@@ -198,7 +198,9 @@ impl Daemon {
         );
         Ok(Daemon {
             state,
-            host: Arc::new(FileSystemHost::live()?),
+            host: Arc::new(
+                FileSystemHost::live()?.with_own_listeners(config.observe.connect_to_own_listeners),
+            ),
             clock,
             chain: Arc::new(Mutex::new(chain)),
             memory: Arc::new(Mutex::new(memory)),

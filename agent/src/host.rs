@@ -9,6 +9,7 @@
 mod audit;
 mod audit_rule;
 mod clock;
+mod connection;
 pub mod filesystem;
 mod program;
 pub mod recorded;
@@ -22,6 +23,7 @@ use evidence::outcome::Reason;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use connection::{Conversation, Step};
 pub use filesystem::FileSystemHost;
 pub use program::{Program, ProgramOutput};
 pub use recorded::RecordedHost;
@@ -131,6 +133,20 @@ pub trait Host: Sync {
     /// # Errors
     /// [`HostError::OfflineRoot`] on an unpacked root, whose file system is that of the machine it was unpacked on.
     fn space(&self, path: &str) -> Result<Space, HostError>;
+
+    /// Whether [`Host::converse`] is allowed: by the agent's own configuration, never by a bundle.
+    fn may_connect(&self) -> bool {
+        false
+    }
+
+    /// Holds a conversation with a TCP listener of this very host and returns its last answer, empty if it said nothing.
+    ///
+    /// # Errors
+    /// [`HostError::Permission`] unless [`Host::may_connect`]; [`HostError::Io`] if nothing listens there, or if the
+    /// address is not one of this host.
+    fn converse(&self, conversation: &Conversation) -> Result<Vec<u8>, HostError> {
+        Err(HostError::Permission(conversation.label()))
+    }
 
     /// The kernel's clock discipline (adjtimex(2) with no modes set).
     ///

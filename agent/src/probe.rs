@@ -18,6 +18,7 @@ mod auto_update;
 mod auto_update_run;
 mod backup;
 mod backup_record;
+mod certificates;
 mod cleartext;
 mod clock;
 mod container_daemon;
@@ -78,6 +79,8 @@ mod syslog_line;
 mod system;
 mod systemd_config;
 mod time_sources;
+mod tls_listeners;
+mod tls_site;
 pub mod unit;
 mod utilities;
 mod virtual_machine;
@@ -233,6 +236,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<auto_update_run::AutoUpdateRun>(),
         Registered::of::<backup::Backup>(),
         Registered::of::<backup_record::BackupRecord>(),
+        Registered::of::<certificates::Certificates>(),
         Registered::of::<clock::Clock>(),
         Registered::of::<core_dump::CoreDump>(),
         Registered::of::<critical_files::CriticalFiles>(),
@@ -286,6 +290,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<time_sources::TimeSources>(),
         Registered::of::<utilities::Utilities>(),
         Registered::of::<watch::Watching>(),
+        Registered::of::<tls_listeners::TlsListeners>(),
     ];
     probes.sort_by_key(|probe| probe.id);
     probes

@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// Judge the host of this recording, as `record` writes it, at the time it was recorded.
     #[arg(long, value_name = "FILE", conflicts_with = "root")]
     recorded: Option<PathBuf>,
+    /// Connect to TLS listeners of this very host to see what they accept; no other host is ever asked.
+    #[arg(long)]
+    connect_to_own_listeners: bool,
     /// Judge only this check; may be given several times.
     #[arg(long, value_name = "ID")]
     check: Vec<String>,
@@ -114,7 +117,10 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
             (Box::new(host), Box::new(clock))
         }
         None => (
-            Box::new(host(arguments.root.as_deref())?),
+            Box::new(
+                host(arguments.root.as_deref())?
+                    .with_own_listeners(arguments.connect_to_own_listeners),
+            ),
             Box::new(SystemClock::new()),
         ),
     };

@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::{
-    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Space,
-    Stat, WalkPlan, Walked, audit, program,
+    AuditStatus, ClockState, Conversation, DirEntry, FileKind, Host, HostError, Program,
+    ProgramOutput, Space, Stat, WalkPlan, Walked, audit, connection, program,
 };
 
 /// Most names taken from one directory.
@@ -25,6 +25,7 @@ const MAX_RETRIES: usize = 100;
 pub struct FileSystemHost {
     root: OwnedFd,
     live: bool,
+    connects: bool,
 }
 
 impl FileSystemHost {
@@ -44,11 +45,22 @@ impl FileSystemHost {
         FileSystemHost::open(&directory.to_string_lossy(), false)
     }
 
+    /// The same host, whose own listeners may be asked ([`Host::converse`]) if `allowed`.
+    #[must_use]
+    pub fn with_own_listeners(mut self, allowed: bool) -> FileSystemHost {
+        self.connects = allowed && self.live;
+        self
+    }
+
     fn open(directory: &str, live: bool) -> Result<FileSystemHost, HostError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory, flags, Mode::empty())
             .map_err(|errno| error(directory, errno))?;
-        Ok(FileSystemHost { root, live })
+        Ok(FileSystemHost {
+            root,
+            live,
+            connects: false,
+        })
     }
 
     /// Opens `path` inside the root. O_NONBLOCK keeps a FIFO from holding the agent up before its type is known.
@@ -264,6 +276,17 @@ impl Host for FileSystemHost {
             inodes: room.f_files,
             available_inodes: room.f_favail,
         })
+    }
+
+    fn may_connect(&self) -> bool {
+        self.connects
+    }
+
+    fn converse(&self, conversation: &Conversation) -> Result<Vec<u8>, HostError> {
+        if !self.connects {
+            return Err(HostError::Permission(conversation.label()));
+        }
+        connection::hold(conversation)
     }
 
     fn clock_state(&self) -> Result<ClockState, HostError> {

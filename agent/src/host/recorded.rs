@@ -11,17 +11,22 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use evidence::time::Timestamp;
 use serde_json::Value;
 
 use super::{
-    AuditStatus, ClockState, DirEntry, FileKind, Host, HostError, Program, ProgramOutput, Space,
-    Stat, WalkPlan, Walked,
+    AuditStatus, ClockState, Conversation, DirEntry, FileKind, Host, HostError, Program,
+    ProgramOutput, Space, Stat, WalkPlan, Walked,
 };
 
 pub(crate) use recording::{FileRecord, Kernel, ProgramRecord, Recording};
 
 use recording::Node;
+
+/// In the place of a listener's answer: nothing listens there, though the base says so.
+const REFUSED: &str = "refused";
 
 /// A host that answers from memory.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub struct RecordedHost {
     now: Timestamp,
     files: BTreeMap<String, Node>,
     programs: BTreeMap<String, ProgramOutput>,
+    /// Answers of own listeners; `None` if the agent may not connect.
+    connections: Option<BTreeMap<String, Vec<u8>>>,
     kernel: Kernel,
     walked: Option<Walked>,
     /// What the recording says its checks must conclude, `"<check>" = "<outcome> <reason>"`.
@@ -82,6 +89,7 @@ impl RecordedHost {
             now: Timestamp::from_unix_seconds(1_795_503_600),
             files: BTreeMap::new(),
             programs: BTreeMap::new(),
+            connections: None,
             kernel: Kernel::default(),
             walked: None,
             expect: BTreeMap::new(),
@@ -121,6 +129,17 @@ impl RecordedHost {
                 .map_err(|problem| format!("{path}: {problem}"))?;
             self.files.insert(path.clone(), node);
             self.add_parents(&path);
+        }
+        for (label, answer) in recording.connections.into_iter().flatten() {
+            let answers = self.connections.get_or_insert_default();
+            if answer == REFUSED {
+                answers.remove(&label);
+            } else {
+                let answer = STANDARD
+                    .decode(answer.split_whitespace().collect::<String>())
+                    .map_err(|error| format!("{label}: {error}"))?;
+                answers.insert(label, answer);
+            }
         }
         for (line, record) in recording.programs {
             if record.absent {
@@ -375,6 +394,21 @@ impl Host for RecordedHost {
         self.require_live("the room on a file system")?;
         let found = self.kernel.space.get(path).copied();
         found.ok_or_else(|| HostError::NotFound(path.to_owned()))
+    }
+
+    fn may_connect(&self) -> bool {
+        self.connections.is_some()
+    }
+
+    fn converse(&self, conversation: &Conversation) -> Result<Vec<u8>, HostError> {
+        let label = conversation.label();
+        let Some(answers) = &self.connections else {
+            return Err(HostError::Permission(label));
+        };
+        answers
+            .get(&label)
+            .cloned()
+            .ok_or_else(|| HostError::Io(label, "connection refused".to_owned()))
     }
 
     fn clock_state(&self) -> Result<ClockState, HostError> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use evidence::outcome::Reason;
+use evidence::time::Timestamp;
 
 use super::{Observation, Unobservable};
 use crate::host::{FileKind, HostError};
@@ -22,6 +23,8 @@ const PEOPLE: u32 = 1000;
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_TABLE_BYTES: usize = 4 * 1024 * 1024;
 const MAX_DESCRIPTORS: usize = 16_384;
+/// Ticks a second of process times (USER_HZ).
+const TICKS: i64 = 100;
 /// TCP_ESTABLISHED of linux/tcp_states.h.
 const ESTABLISHED: &str = "01";
 
@@ -137,6 +140,36 @@ pub(super) fn is_connected(observation: &Observation<'_>, pid: u32) -> Result<bo
         }
     }
     Ok(false)
+}
+
+/// When a process was started, by its start since boot and the time of boot; `None` if it has ended.
+pub(super) fn started(
+    observation: &Observation<'_>,
+    pid: u32,
+) -> Result<Option<Timestamp>, Unobservable> {
+    let read = |path: &str| match observation.host().read(path, MAX_TABLE_BYTES) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(HostError::NotFound(_) | HostError::Io(..)) => Ok(None),
+        Err(error) => Err(Unobservable::from(error)),
+    };
+    let (Some(stat), Some(boot)) = (read(&format!("/proc/{pid}/stat"))?, read("/proc/stat")?)
+    else {
+        return Ok(None);
+    };
+    // The name in parentheses may hold anything, so fields are counted from its end; the start is the 22nd.
+    let ticks = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(19)?.parse::<i64>().ok());
+    let boot = boot
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))
+        .and_then(|seconds| seconds.trim().parse::<i64>().ok());
+    Ok(match (ticks, boot) {
+        (Some(ticks), Some(boot)) => boot
+            .checked_add(ticks / TICKS)
+            .map(Timestamp::from_unix_seconds),
+        _ => None,
+    })
 }
 
 fn descriptors(

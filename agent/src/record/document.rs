@@ -131,6 +131,7 @@ pub(super) fn write(
         walked: kept.walked,
         files,
         programs,
+        connections: None,
         ..Recording::default()
     };
     let text = toml::to_string_pretty(&recording)?;

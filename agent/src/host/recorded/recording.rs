@@ -24,6 +24,9 @@ pub(crate) struct Recording {
     pub(crate) files: BTreeMap<String, FileRecord>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) programs: BTreeMap<String, ProgramRecord>,
+    /// Answers of the host's own TLS listeners, base64, by address and question: `127.0.0.1:443 tls1_2 web.example`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) connections: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) kernel: Kernel,
     /// What a walk of the file systems brought back; without it, the files of the recording are walked.
