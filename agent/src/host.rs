@@ -135,18 +135,14 @@ pub trait Host: Sync {
     fn space(&self, path: &str) -> Result<Space, HostError>;
 
     /// Whether [`Host::converse`] is allowed: by the agent's own configuration, never by a bundle.
-    fn may_connect(&self) -> bool {
-        false
-    }
+    fn may_connect(&self) -> bool;
 
     /// Holds a conversation with a TCP listener of this very host and returns its last answer, empty if it said nothing.
     ///
     /// # Errors
     /// [`HostError::Permission`] unless [`Host::may_connect`]; [`HostError::Io`] if nothing listens there, or if the
     /// address is not one of this host.
-    fn converse(&self, conversation: &Conversation) -> Result<Vec<u8>, HostError> {
-        Err(HostError::Permission(conversation.label()))
-    }
+    fn converse(&self, conversation: &Conversation) -> Result<Vec<u8>, HostError>;
 
     /// The kernel's clock discipline (adjtimex(2) with no modes set).
     ///

@@ -7,8 +7,8 @@ use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
 use super::{
-    AuditStatus, ClockState, DirEntry, Host, HostError, Program, ProgramOutput, Space, Stat,
-    WalkPlan, Walked,
+    AuditStatus, ClockState, Conversation, DirEntry, Host, HostError, Program, ProgramOutput,
+    Space, Stat, WalkPlan, Walked,
 };
 
 /// Which part of a file an answer holds.
@@ -273,6 +273,15 @@ impl Host for Traced<'_> {
         let space = found.as_ref().copied();
         self.tell_kernel(KernelAnswer::Space { path, space });
         found
+    }
+
+    fn may_connect(&self) -> bool {
+        self.inner.may_connect()
+    }
+
+    // No witness is told: what is watched are files, and a recording is made without connecting.
+    fn converse(&self, conversation: &Conversation) -> Result<Vec<u8>, HostError> {
+        self.inner.converse(conversation)
     }
 
     fn clock_state(&self) -> Result<ClockState, HostError> {
