@@ -136,7 +136,7 @@ fn unapprovable(
     wrong.collect()
 }
 
-/// The default bundle with the recording's own policy, which may set known parameters only.
+/// The recording's checks with its own policy, which may set known parameters only.
 fn with_policy(bundle: &Bundle, host: &RecordedHost, name: &str) -> Evaluator {
     let mut bundle = bundle.clone();
     for (check, params) in &host.params {
@@ -147,6 +147,9 @@ fn with_policy(bundle: &Bundle, host: &RecordedHost, name: &str) -> Evaluator {
             known.insert(param.clone(), value.clone());
         }
     }
+    bundle
+        .checks
+        .retain(|id, _| host.expect.contains_key(id.as_str()));
     bundle
         .check_types(&probe::schemas().unwrap())
         .unwrap_or_else(|error| panic!("{name}: {error}"));
