@@ -8,6 +8,7 @@
 //! told by its port only if it was there at the reading before, and left out if it was not; at the first reading it
 //! counts.
 
+mod confinement;
 mod table;
 mod unit;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use super::stale_process::proc::{self, Process};
 use super::{Observation, Probe, Unobservable};
 use crate::host::{Host, HostError};
+use confinement::Confinement;
 use table::Waiting;
 
 /// Most processes looked at.
@@ -62,6 +64,13 @@ struct Listener {
     /// The systemd unit of the holding process.
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<String>,
+    /// How mandatory access control holds the process, of several the one held least; absent for the kernel's own
+    /// sockets, and without a label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confinement: Option<Confinement>,
+    /// The profile or type that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
 }
 
 /// From where a socket can be reached.
@@ -339,7 +348,13 @@ impl<'h> Reading<'h> {
                 None => (self.holder(1).program, None),
             }
         };
+        let others: Vec<u32> = pids.iter().copied().filter(|pid| *pid != 1).collect();
+        let (confinement, profile) = self
+            .least_confined(if others.is_empty() { &pids } else { &others })
+            .unzip();
         Listener {
+            confinement,
+            profile,
             name: format!("{endpoint} {holder}"),
             endpoint,
             reach: *reach,
@@ -347,6 +362,13 @@ impl<'h> Reading<'h> {
             holder,
             unit,
         }
+    }
+
+    /// Of processes that hold one socket, the one that mandatory access control holds least.
+    fn least_confined(&self, pids: &[u32]) -> Option<(Confinement, String)> {
+        pids.iter()
+            .filter_map(|pid| confinement::of(self.host, *pid))
+            .max()
     }
 
     fn holder(&self, pid: u32) -> Holder {
@@ -372,5 +394,7 @@ fn vsock(observation: &mut Observation<'_>) -> Result<Option<Listener>, Unobserv
         namespace: Namespace::Host,
         holder: "sshd-vsock.socket".to_owned(),
         unit: None,
+        confinement: None,
+        profile: None,
     }))
 }
