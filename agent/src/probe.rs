@@ -28,6 +28,7 @@ mod critical_files;
 mod crypto_policy;
 mod daemon_process;
 mod debian;
+mod disk_health;
 mod file_walk;
 mod filesystem_space;
 mod firewall;
@@ -242,6 +243,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<critical_files::CriticalFiles>(),
         Registered::of::<crypto_policy::CryptoPolicy>(),
         Registered::of::<cpu_vulnerability::CpuVulnerability>(),
+        Registered::of::<disk_health::DiskHealth>(),
         Registered::of::<file_walk::FileWalk>(),
         Registered::of::<filesystem_space::FilesystemSpace>(),
         Registered::of::<firmware::Firmware>(),
