@@ -22,6 +22,7 @@ mod certificates;
 mod cleartext;
 mod clock;
 mod container_daemon;
+mod container_isolation;
 mod core_dump;
 mod cpu_vulnerability;
 mod critical_files;
@@ -65,6 +66,8 @@ mod passwd;
 mod private_keys;
 mod redundancy;
 mod release;
+mod resolvers;
+mod routing;
 mod screen_lock;
 mod security_updates;
 mod shadow;
@@ -85,6 +88,7 @@ mod tls_site;
 pub mod unit;
 mod utilities;
 mod virtual_machine;
+mod vpn;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -249,6 +253,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<firmware::Firmware>(),
         Registered::of::<cleartext::Cleartext>(),
         Registered::of::<container_daemon::ContainerDaemon>(),
+        Registered::of::<container_isolation::ContainerIsolation>(),
         Registered::of::<firewall::Firewall>(),
         Registered::of::<group::Groups>(),
         Registered::of::<job_access::JobAccess>(),
@@ -277,6 +282,8 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<private_keys::PrivateKeys>(),
         Registered::of::<release::DistributionRelease>(),
         Registered::of::<screen_lock::ScreenLock>(),
+        Registered::of::<resolvers::Resolvers>(),
+        Registered::of::<routing::Routing>(),
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<shadow::Shadow>(),
         Registered::of::<software::Software>(),
@@ -290,6 +297,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<sysctl::Sysctl>(),
         Registered::of::<system::System>(),
         Registered::of::<time_sources::TimeSources>(),
+        Registered::of::<vpn::Vpn>(),
         Registered::of::<utilities::Utilities>(),
         Registered::of::<watch::Watching>(),
         Registered::of::<tls_listeners::TlsListeners>(),
