@@ -64,12 +64,14 @@ mod packages;
 mod pam;
 mod passwd;
 mod private_keys;
+mod process_status;
 mod redundancy;
 mod release;
 mod resolvers;
 mod routing;
 mod screen_lock;
 mod security_updates;
+mod service_privilege;
 mod shadow;
 mod sockets;
 mod software;
@@ -285,6 +287,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<resolvers::Resolvers>(),
         Registered::of::<routing::Routing>(),
         Registered::of::<security_updates::SecurityUpdates>(),
+        Registered::of::<service_privilege::ServicePrivilege>(),
         Registered::of::<shadow::Shadow>(),
         Registered::of::<software::Software>(),
         Registered::of::<sockets::Sockets>(),

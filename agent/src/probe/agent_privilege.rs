@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::agent_process::{self, AgentProcess};
+use super::process_status::ProcessStatus;
 use super::{Observation, Probe, Unobservable};
 
 /// The probe `agent_privilege`.
@@ -118,7 +119,7 @@ fn look(
 ) -> Result<Service, Unobservable> {
     let path = format!("{}/status", process.proc);
     let text = observation.required_text(&path)?;
-    let status = Status::parse(&text)
+    let status = ProcessStatus::parse(&text)
         .map_err(|field| Unobservable::unparsable(&path, format!("no usable field {field}")))?;
     let mounts = observation.required_text(&format!("{}/mountinfo", process.proc))?;
     let stat = observation.required_text(&format!("{}/stat", process.proc))?;
@@ -135,55 +136,13 @@ fn look(
         capabilities: names(status.effective),
         bounding: names(status.bounding),
         no_new_privileges: status.no_new_privileges,
-        system_call_filter: status.seccomp == SECCOMP_FILTER,
+        system_call_filter: status.is_filtered(),
         writable: writable(&mounts),
         peak_mib: (status.peak_kib / 1024 / PEAK_STEP_MIB + 1) * PEAK_STEP_MIB,
         cpu_permille: cpu_permille(&stat, &uptime),
         memory_limit_mib: limit(observation, "memory.max")?.map(|bytes| bytes / 1024 / 1024),
         cpu_weight: limit(observation, "cpu.weight")?,
     })
-}
-
-/// SECCOMP_MODE_FILTER of seccomp(2).
-const SECCOMP_FILTER: i64 = 2;
-
-/// What matters of /proc/PID/status.
-struct Status {
-    uid: i64,
-    effective: u64,
-    bounding: u64,
-    no_new_privileges: bool,
-    seccomp: i64,
-    peak_kib: i64,
-}
-
-impl Status {
-    /// The error is the name of the field that is missing or of another form.
-    fn parse(text: &str) -> Result<Status, &'static str> {
-        let fields: BTreeMap<&str, &str> = text
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name, value.trim()))
-            .collect();
-        let word = |name: &'static str, at: usize| {
-            fields
-                .get(name)
-                .and_then(|value| value.split_whitespace().nth(at))
-                .ok_or(name)
-        };
-        let number =
-            |name: &'static str, at: usize| word(name, at)?.parse::<i64>().map_err(|_| name);
-        let mask = |name: &'static str| u64::from_str_radix(word(name, 0)?, 16).map_err(|_| name);
-        Ok(Status {
-            uid: number("Uid", 1)?,
-            effective: mask("CapEff")?,
-            bounding: mask("CapBnd")?,
-            no_new_privileges: number("NoNewPrivs", 0)? == 1,
-            // Kernels without seccomp do not show the field: no filter then.
-            seccomp: number("Seccomp", 0).unwrap_or_default(),
-            peak_kib: number("VmHWM", 0)?,
-        })
-    }
 }
 
 /// Names of the bits set; one that is newer than this list is `cap_N`.
@@ -285,21 +244,5 @@ mod tests {
         assert_eq!(cpu_permille(&stat(0, 100), "3600.00 1"), None);
         assert_eq!(cpu_permille("7 (a", "1"), None);
         assert_eq!(cpu_permille("7 (a) S 1", "1"), None);
-    }
-
-    #[test]
-    fn a_status_without_a_field_is_refused() {
-        let whole = "Uid:\t0\t0\t0\t0\nCapEff:\t0000000000000002\nCapBnd:\t0000000000000006\nNoNewPrivs:\t1\nSeccomp:\t2\nVmHWM:\t   9000 kB\n";
-        let status = Status::parse(whole).ok().unwrap();
-        assert_eq!((status.uid, status.bounding, status.peak_kib), (0, 6, 9000));
-        assert!(status.no_new_privileges);
-        for field in ["Uid", "CapEff", "CapBnd", "NoNewPrivs", "VmHWM"] {
-            let cut: String = whole
-                .lines()
-                .filter(|line| !line.starts_with(field))
-                .map(|line| format!("{line}\n"))
-                .collect();
-            assert_eq!(Status::parse(&cut).err(), Some(field));
-        }
     }
 }

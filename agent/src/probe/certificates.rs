@@ -3,7 +3,7 @@
 mod certificate;
 mod trust;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::outcome::Reason;
 use evidence::time::Timestamp;
@@ -15,6 +15,8 @@ pub(super) use self::certificate::Served;
 use self::certificate::{Parsed, parse};
 use self::trust::Roots;
 use super::daemon_process::{DaemonProcess, daemons, started};
+use super::sockets;
+use super::stale_process::proc::Process;
 use super::tls_site::{self, TlsSite};
 use super::{Observation, Probe, Unobservable};
 use crate::host::HostError;
@@ -36,6 +38,10 @@ pub struct CertificatesFacts {
     open: Vec<String>,
     /// Certificates kept by ACME clients that no service here is configured with.
     unreferenced: Vec<String>,
+    /// Programs that hold TCP sockets which other hosts can reach; empty on an unpacked root.
+    exposed: Vec<String>,
+    /// Every holder of such a socket is known.
+    exposed_complete: bool,
 }
 
 /// A certificate that a service is configured with.
@@ -165,12 +171,32 @@ impl Probe for Certificates {
         certificates.dedup();
         open.sort();
         open.dedup();
+        let (exposed, exposed_complete) = exposed(observation)?;
         Ok(CertificatesFacts {
+            exposed,
+            exposed_complete,
             unreferenced: unreferenced(observation, &certificates)?,
             certificates,
             open,
         })
     }
+}
+
+/// Programs that hold TCP sockets which other hosts can reach, and whether all of them are known.
+fn exposed(observation: &mut Observation<'_>) -> Result<(Vec<String>, bool), Unobservable> {
+    if !observation.is_live() {
+        return Ok((Vec::new(), false));
+    }
+    let (served, problems) = sockets::served(observation)?;
+    let mut programs = BTreeSet::new();
+    for (pid, endpoint) in served {
+        if endpoint.starts_with("tcp/") {
+            let process = Process::new(observation.host(), pid);
+            let program = process.program()?;
+            programs.insert(program.unwrap_or_else(|| format!("({})", process.command())));
+        }
+    }
+    Ok((programs.into_iter().collect(), problems.is_empty()))
 }
 
 /// When each service last started a worker: nginx, Apache and HAProxy replace theirs when they read certificates anew.
