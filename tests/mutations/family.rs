@@ -21,8 +21,10 @@ pub fn judge(name: &str) {
     let folder = memory_folder();
     let layers =
         root::layers(name, root, &folder).unwrap_or_else(|error| panic!("root {name}: {error}"));
-    let judge = Judge::new(&root.params);
-    let untouched = judge.judge(layers.mounted(&folder.join("untouched")).unwrap().root());
+    let mounted = layers.mounted(&folder.join("untouched")).unwrap();
+    let judge = Judge::new(&root.params).approving(mounted.root(), &root.params);
+    let untouched = judge.judge(mounted.root());
+    mounted.unmount().unwrap();
     if std::env::var_os(root::SHOW).is_some() {
         for (check, judgement) in &untouched {
             println!("{name}: {check}: {}", words(judgement));

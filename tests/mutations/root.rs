@@ -1,5 +1,6 @@
 //! Roots as the plan describes them, made and hardened; and how the agent judges one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use acceptance::machine::{Image, Layers, MachineError, Repository, install};
@@ -101,9 +102,40 @@ impl Judge {
                 found.params.insert(name.clone(), value.clone());
             }
         }
+        Judge::of(bundle)
+    }
+
+    fn of(bundle: Bundle) -> Judge {
         bundle.check_types(&probe::schemas().unwrap()).unwrap();
         let evaluator = Evaluator::new(&bundle).unwrap();
         Judge { bundle, evaluator }
+    }
+
+    /// This judge with what the untouched root has approved, where a check compares with an approved list and the plan gives
+    /// none: what `assay-agent baseline` proposes, accepted as it stands.
+    pub fn approving(self, root: &Path, params: &Params) -> Judge {
+        let host = FileSystemHost::offline(root).unwrap();
+        let learning: BTreeSet<CheckId> = self
+            .bundle
+            .checks
+            .iter()
+            .filter(|(id, check)| !check.learns.is_empty() && !params.contains_key(id.as_str()))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let mut memory = VolatileMemory::default();
+        let clock = SystemClock::new();
+        let observed = examine::observe(&host, &self.bundle, &learning, &mut memory, &clock);
+        let learnt = self
+            .evaluator
+            .learn(&learning, &observed.facts, observed.end)
+            .unwrap();
+        let mut bundle = self.bundle;
+        for (id, learnt) in learnt {
+            if let (Ok(learnt), Some(check)) = (learnt, bundle.checks.get_mut(&id)) {
+                check.params.extend(learnt.params);
+            }
+        }
+        Judge::of(bundle)
     }
 
     /// The outcomes for the root file system in `root`, as `assay-agent check --root` tells them.

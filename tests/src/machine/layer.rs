@@ -148,13 +148,13 @@ impl Mounted {
         run_inside(self.root(), command)
     }
 
-    /// Unmounts.
+    /// Unmounts, as soon as nobody looks into it any more.
     ///
     /// # Errors
     /// What umount(8) said.
     pub fn unmount(mut self) -> Result<(), MachineError> {
         match self.root.take() {
-            Some(root) => program::run("umount", &[shown(&root)]).map(|_| ()),
+            Some(root) => program::run("umount", &["--lazy".to_owned(), shown(&root)]).map(|_| ()),
             None => Ok(()),
         }
     }
