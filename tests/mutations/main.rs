@@ -62,6 +62,7 @@ families! {
     debian_11 => "debian-11",
     debian_12 => "debian-12",
     debian_13 => "debian-13",
+    sles_15 => "sles-15",
 }
 
 #[test]

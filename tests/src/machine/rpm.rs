@@ -32,7 +32,7 @@ pub struct Package {
 pub enum Installer {
     /// Red Hat's families: the database in `/var/lib/rpm`, in SQLite.
     Dnf,
-    /// SUSE's: the database in `/usr/lib/sysimage/rpm`, in rpm's own format.
+    /// SUSE's place, `/usr/lib/sysimage/rpm`; in SQLite all the same, since the rpm of Debian does not know SUSE's format.
     Zypper,
 }
 
@@ -125,7 +125,7 @@ impl Repository {
                         "--non-interactive".to_owned(),
                         "--quiet".to_owned(),
                         "addrepo".to_owned(),
-                        "--no-gpgcheck".to_owned(),
+                        "--gpgcheck-allow-unsigned-repo".to_owned(),
                         format!("file://{}", self.folder.display()),
                         "repo-oss".to_owned(),
                     ],
@@ -158,7 +158,7 @@ impl Repository {
     fn write_macros(&self) -> Result<(), MachineError> {
         let (database, format) = match self.installer {
             Installer::Dnf => ("/var/lib/rpm", "sqlite"),
-            Installer::Zypper => ("/usr/lib/sysimage/rpm", "ndb"),
+            Installer::Zypper => ("/usr/lib/sysimage/rpm", "sqlite"),
         };
         let text = format!(
             "%_dbpath {database}\n%_db_backend {format}\n%_gpg_name corpus@example.org\n%__gpg /usr/bin/gpg\n%_topdir {}/build\n%_rpmdir {}\n%_rpmfilename %%{{NAME}}-%%{{VERSION}}-%%{{RELEASE}}.%%{{ARCH}}.rpm\n",

@@ -20,10 +20,12 @@ const SOCKETS: [&str; 4] = [
     "sshd-unix-local.socket",
     "sshd-vsock.socket",
 ];
-/// Files that hold the daemon's options on Debian and on Red Hat's family.
-const OPTION_FILES: [(&str, &str); 2] = [
+/// Files from which start scripts take the daemon's options: Debian, Red Hat's family, SUSE, OpenRC.
+const OPTION_FILES: [(&str, &str); 4] = [
     ("/etc/default/ssh", "SSHD_OPTS"),
     ("/etc/sysconfig/sshd", "OPTIONS"),
+    ("/etc/sysconfig/ssh", "SSHD_OPTS"),
+    ("/etc/conf.d/sshd", "SSHD_OPTS"),
 ];
 /// A unit whose condition is that this file is absent.
 const NOT_TO_BE_RUN: &str = "/etc/ssh/sshd_not_to_be_run";
@@ -293,27 +295,57 @@ fn boot_options(
     observation: &mut Observation<'_>,
     by_socket: bool,
 ) -> Result<CommandLine, Unobservable> {
-    let mut environment = Vec::new();
-    for (file, _) in OPTION_FILES {
-        if let Some(text) = observation.text(file)? {
-            environment.extend(assignments(&text));
-        }
-    }
     let services = if by_socket { TEMPLATES } else { SERVICES };
     for service in services {
         let Some(unit) = unit::text(observation, service)? else {
             continue;
         };
+        let mut environment = Vec::new();
+        for file in environment_files(&unit) {
+            if file.contains(['*', '?', '[', '%']) {
+                return Err(Unobservable::unparsable(
+                    service,
+                    "EnvironmentFile= with a pattern",
+                ));
+            }
+            if let Some(text) = observation.text(&file)? {
+                environment.extend(assignments(&text));
+            }
+        }
         if let Some(words) = exec_start(&unit, &environment) {
             return Ok(CommandLine::new(words));
         }
     }
-    let words = OPTION_FILES
-        .iter()
-        .filter_map(|(_, name)| value(&environment, name))
-        .flat_map(|options| syntax::words(options).unwrap_or_default())
-        .collect();
+    let mut words = Vec::new();
+    for (file, name) in OPTION_FILES {
+        if let Some(text) = observation.text(file)? {
+            let options = assignments(&text);
+            words.extend(
+                value(&options, name)
+                    .and_then(syntax::words)
+                    .unwrap_or_default(),
+            );
+        }
+    }
     Ok(CommandLine::new(words))
+}
+
+/// The files of `EnvironmentFile=`, in order; an empty one takes back those before it.
+fn environment_files(unit: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in unit.lines() {
+        let Some((key, value)) = line.trim().split_once('=') else {
+            continue;
+        };
+        if key.trim() != "EnvironmentFile" {
+            continue;
+        }
+        match value.trim().trim_start_matches('-') {
+            "" => files.clear(),
+            file => files.push(file.trim_matches('"').to_owned()),
+        }
+    }
+    files
 }
 
 /// The arguments of the last `ExecStart=` that runs sshd, with variables put in.
@@ -389,46 +421,4 @@ fn value<'e>(environment: &'e [(String, String)], name: &str) -> Option<&'e str>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_title_gives_its_options_back() {
-        let title = "sshd: /usr/sbin/sshd -D -o PasswordAuthentication yes -p 2222 [listener] 0 of 10-100 startups";
-        assert_eq!(
-            from_process(title).unwrap(),
-            ["-D", "-o", "PasswordAuthentication yes", "-p", "2222"]
-        );
-        assert_eq!(
-            from_process("sshd: /usr/sbin/sshd -oPermitRootLogin=yes [listener] 0").unwrap(),
-            ["-oPermitRootLogin=yes"]
-        );
-        assert_eq!(from_process("sshd: /usr/sbin/sshd -D [lis"), None);
-        assert_eq!(
-            from_process("/usr/sbin/sshd\0-D\0-o\0A b\0").unwrap(),
-            ["-D", "-o", "A b"]
-        );
-        let line = CommandLine::new(from_process(title).unwrap());
-        assert_eq!(line.given().unwrap().len(), 2);
-        assert_eq!(
-            CommandLine::new(vec!["-Dfx".to_owned(), "-f".to_owned()]).file(),
-            ""
-        );
-    }
-
-    #[test]
-    fn units_and_their_drop_ins_give_the_options_at_boot() {
-        let environment = assignments("# c\nSSHD_OPTS=\"-o PasswordAuthentication=yes -4\"\n");
-        let unit = "[Service]\nEnvironmentFile=-/etc/default/ssh\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n";
-        assert_eq!(
-            exec_start(unit, &environment).unwrap(),
-            ["-D", "-o", "PasswordAuthentication=yes", "-4"]
-        );
-        let replaced =
-            format!("{unit}[Service]\nExecStart=\nExecStart=-/usr/sbin/sshd -D -f /etc/other\n");
-        assert_eq!(
-            exec_start(&replaced, &environment).unwrap(),
-            ["-D", "-f", "/etc/other"]
-        );
-    }
-}
+mod tests;
