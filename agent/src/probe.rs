@@ -18,6 +18,7 @@ mod auto_update;
 mod auto_update_run;
 mod backup;
 mod backup_record;
+mod bundles;
 mod certificates;
 mod cleartext;
 mod clock;
@@ -57,6 +58,7 @@ mod malware_signatures;
 mod monitoring_agent;
 mod nss;
 mod observation;
+mod package_changes;
 mod package_files;
 mod package_index;
 mod package_sources;
@@ -69,6 +71,7 @@ mod redundancy;
 mod release;
 mod resolvers;
 mod routing;
+mod rpm_repository;
 mod screen_lock;
 mod security_updates;
 mod service_privilege;
@@ -275,6 +278,8 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<malware_signatures::MalwareSignatures>(),
         Registered::of::<monitoring_agent::MonitoringAgent>(),
         Registered::of::<mac::Mac>(),
+        Registered::of::<bundles::Bundles>(),
+        Registered::of::<package_changes::PackageChanges>(),
         Registered::of::<package_files::PackageFiles>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<package_sources::PackageSources>(),

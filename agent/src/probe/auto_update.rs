@@ -1,6 +1,7 @@
 //! Whether security updates are set to install themselves: apt's periodic job and unattended-upgrades.
 
 mod schedule;
+mod timer;
 
 use evidence::outcome::Reason;
 use regex::Regex;

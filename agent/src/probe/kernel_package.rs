@@ -1,5 +1,7 @@
 //! Whether the kernel that runs is the newest one installed.
 
+mod rpm;
+
 use std::cmp::Ordering;
 
 use evidence::time::Timestamp;
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::debian::package::{self, Package};
 use super::debian::{self, version::compare};
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, packages};
 use crate::host::HostError;
 
 /// Written by package scripts where update-notifier-common or unattended-upgrades is installed; its absence proves
@@ -23,8 +25,8 @@ pub struct KernelPackage;
 /// Facts of the running and the installed kernels.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct KernelPackageFacts {
-    /// Packages are managed by dpkg, the only manager read so far.
-    dpkg: bool,
+    /// Kernels come from packages of a manager that is read: dpkg or rpm.
+    managed: bool,
     /// The running kernel's release (`uname -r`).
     running: String,
     /// Package version of the running kernel, from its build (`uname -v`): a fix may keep the release.
@@ -80,6 +82,9 @@ impl Probe for KernelPackage {
         let flavour = flavour(&running).to_owned();
         let running_version = version_of_build(&running, &build);
         let dpkg = debian::distribution(observation)?.is_some();
+        if !dpkg && packages::rpm::locate(observation)?.is_some() {
+            return rpm::observe(observation, running);
+        }
         let packages = if dpkg {
             package::installed(observation)?
         } else {
@@ -99,7 +104,7 @@ impl Probe for KernelPackage {
         let newer = newer(observation, &kernels, running_version.as_deref())?;
         let (required_since, required_by) = required(observation)?;
         Ok(KernelPackageFacts {
-            dpkg,
+            managed: dpkg,
             known: running_version.is_some() && !kernels.is_empty(),
             newest: newest.cloned(),
             newer_since: newer.iter().map(|kernel| kernel.installed).min(),

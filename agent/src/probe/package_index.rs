@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::debian::archive::{Archive, Archives};
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, debian, packages, rpm_repository};
 
 /// Touched by apt's periodic job after `apt-get update` ended with 0, even if every download had failed.
 const ATTEMPT: &str = "/var/lib/apt/periodic/update-stamp";
@@ -17,16 +17,17 @@ const PARTIAL: &str = "/var/lib/apt/lists/partial";
 /// The probe `package_index`.
 pub struct PackageIndex;
 
-/// Facts of apt's lists.
+/// Facts of the lists of apt, or of the repositories of dnf or zypper.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PackageIndexFacts {
     /// When a refresh was last tried, whether or not anything arrived: the newest trace that apt leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<Timestamp>,
-    /// When a refresh last succeeded, on hosts that keep this apart.
+    /// When a refresh last succeeded, on hosts that keep this apart; under dnf and zypper, of the repository that was
+    /// confirmed longest ago.
     #[serde(skip_serializing_if = "Option::is_none")]
     success: Option<Timestamp>,
-    /// Every enabled archive, in apt's order.
+    /// Every enabled archive, in apt's order; under dnf and zypper every enabled repository.
     archives: Vec<ArchiveFacts>,
     /// All sources were read to the end.
     complete: bool,
@@ -37,7 +38,7 @@ pub struct PackageIndexFacts {
 struct ArchiveFacts {
     /// Host, path and suite, without credentials.
     name: String,
-    /// Carries the security fixes of this release.
+    /// Carries the security fixes of this release; under dnf and zypper, has advisories.
     security: bool,
     /// Its release file is on disk.
     fetched: bool,
@@ -57,6 +58,11 @@ impl Probe for PackageIndex {
     type Facts = PackageIndexFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<PackageIndexFacts, Unobservable> {
+        if debian::distribution(observation)?.is_none()
+            && packages::rpm::locate(observation)?.is_some()
+        {
+            return repositories(observation);
+        }
         let archives = Archives::read(observation)?;
         let success = modified(observation, SUCCESS)?;
         let attempts = [
@@ -76,6 +82,31 @@ impl Probe for PackageIndex {
             complete: true,
         })
     }
+}
+
+/// Repositories of dnf and zypper. The one that was confirmed longest ago says how current all are.
+fn repositories(observation: &mut Observation<'_>) -> Result<PackageIndexFacts, Unobservable> {
+    let repositories = rpm_repository::enabled(observation)?;
+    let refreshed = || repositories.iter().map(|repository| repository.refreshed);
+    let oldest = refreshed().min().flatten();
+    let archives = repositories.iter().map(|repository| ArchiveFacts {
+        name: repository.id.clone(),
+        security: repository.has_advisories,
+        fetched: repository.refreshed.is_some(),
+        missing: if repository.has_advisories && !repository.on_disk {
+            vec!["updateinfo".to_owned()]
+        } else {
+            Vec::new()
+        },
+        date: None,
+        valid_until: None,
+    });
+    Ok(PackageIndexFacts {
+        attempt: refreshed().flatten().max(),
+        success: oldest,
+        archives: archives.collect(),
+        complete: true,
+    })
 }
 
 fn facts(observation: &Observation<'_>, archive: &Archive) -> Result<ArchiveFacts, Unobservable> {

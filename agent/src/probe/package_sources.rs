@@ -35,7 +35,7 @@ pub struct PackageSourcesFacts {
 /// A program that installs packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Tool {
+pub(super) enum Tool {
     Apt,
     Dnf,
     Zypper,
@@ -109,6 +109,27 @@ impl Probe for PackageSources {
             .sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
         Ok(facts)
     }
+}
+
+/// The enabled repositories of dnf and zypper, by their ids.
+///
+/// # Errors
+/// [`Unobservable`] if their configuration cannot be read.
+pub(super) fn rpm_repositories(
+    observation: &mut Observation<'_>,
+) -> Result<Vec<(Tool, String)>, Unobservable> {
+    let mut facts = PackageSourcesFacts::default();
+    zypp::read(observation, &mut facts)?;
+    // Where zypper is used, dnf may be installed beside it, with repositories of its own that nobody refreshes.
+    if facts.repositories.is_empty() {
+        dnf::read(observation, &mut facts)?;
+    }
+    let id = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
+    Ok(facts
+        .repositories
+        .iter()
+        .map(|source| (source.tool, id(&source.name)))
+        .collect())
 }
 
 /// A URL as people compare it: without credentials, query and the slash at its end.

@@ -97,6 +97,23 @@ pub fn databases(observation: &mut Observation<'_>) -> Result<Vec<Database>, Uno
     Ok(found)
 }
 
+/// The packages of one manager.
+///
+/// # Errors
+/// [`Unobservable`] if its database cannot be read.
+pub fn of(
+    observation: &mut Observation<'_>,
+    manager: Manager,
+) -> Result<Vec<Package>, Unobservable> {
+    let read = match manager {
+        Manager::Apk => apk::read,
+        Manager::Dpkg => dpkg::read,
+        Manager::Pacman => pacman::read,
+        Manager::Rpm => rpm::read,
+    };
+    read(observation)?.map_or(Ok(Vec::new()), |database| database.packages)
+}
+
 /// The managers that have a database on this host.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Security fixes that the archives offer and that are not installed.
 
 mod publication;
+mod rpm;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +16,7 @@ use super::debian::package::{Package, STATUS};
 use super::debian::preference::{self, Pin};
 use super::debian::stanza::Stanzas;
 use super::debian::version::compare;
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, debian, packages};
 use crate::host::HostError;
 
 /// Most pending updates listed.
@@ -89,6 +90,11 @@ impl Probe for SecurityUpdates {
     type Facts = SecurityUpdatesFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<SecurityUpdatesFacts, Unobservable> {
+        if debian::distribution(observation)?.is_none()
+            && let Some(database) = packages::rpm::locate(observation)?
+        {
+            return rpm::observe(observation, &database);
+        }
         let archives = Archives::read(observation)?;
         let (indexes, complete) = indexes(observation, &archives)?;
         let paths = indexes.iter().map(|index| index.file.path.clone());

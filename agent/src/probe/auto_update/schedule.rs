@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::timer::{self, Effect};
 use crate::probe::unit::{Unit, units};
 use crate::probe::{Observation, Unobservable};
 
@@ -10,6 +11,8 @@ use crate::probe::{Observation, Unobservable};
 const REFRESH: &str = "apt-daily.timer";
 /// Installs.
 const UPGRADE: &str = "apt-daily-upgrade.timer";
+/// What both start.
+const JOB: &str = "apt.systemd.daily";
 /// The same from cron; ends at once where systemd runs.
 const COMPATIBLE: &str = "/etc/cron.daily/apt-compat";
 /// Programs that run daily jobs.
@@ -22,6 +25,12 @@ pub struct Schedule {
     refresh: TimerState,
     /// State of apt-daily-upgrade.timer, which installs.
     upgrade: TimerState,
+    /// Seconds between two runs of apt-daily.timer at the most; absent if it is as shipped or there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_every: Option<i64>,
+    /// The same for apt-daily-upgrade.timer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade_every: Option<i64>,
     /// /etc/cron.daily/apt-compat can be executed and a cron is installed; counts only without systemd.
     cron: bool,
 }
@@ -38,6 +47,8 @@ enum TimerState {
     Disabled,
     /// Cannot be started at all, or what it starts cannot.
     Masked,
+    /// It is on, but what it starts was changed to something else, or it never comes.
+    Disarmed,
     /// There is none.
     Absent,
 }
@@ -51,8 +62,20 @@ impl Schedule {
             Some(unit) => timer(unit, live),
             None => TimerState::Absent,
         };
-        let refresh = state(REFRESH, is_masked(observation, "apt-daily.service"));
-        let upgrade = state(UPGRADE, is_masked(observation, "apt-daily-upgrade.service"));
+        let mut refresh = state(REFRESH, is_masked(observation, "apt-daily.service"));
+        let mut upgrade = state(UPGRADE, is_masked(observation, "apt-daily-upgrade.service"));
+        let mut effect = |state: &mut TimerState, stem: &str| {
+            if *state != TimerState::On {
+                return Ok(None);
+            }
+            match timer::effect(observation, stem, JOB)? {
+                Effect::Runs(every) => return Ok(every),
+                Effect::Disarmed => *state = TimerState::Disarmed,
+            }
+            Ok::<_, Unobservable>(None)
+        };
+        let refresh_every = effect(&mut refresh, "apt-daily")?;
+        let upgrade_every = effect(&mut upgrade, "apt-daily-upgrade")?;
         let job = observation.stat(COMPATIBLE)?;
         let mut cron = false;
         if job.is_some_and(|stat| stat.mode & 0o111 != 0) {
@@ -63,6 +86,8 @@ impl Schedule {
         Ok(Schedule {
             refresh,
             upgrade,
+            refresh_every,
+            upgrade_every,
             cron,
         })
     }

@@ -31,6 +31,12 @@ pub struct Location {
 }
 
 impl Location {
+    /// The files whose state changes with every installation; the second need not be there.
+    #[must_use]
+    pub fn files(&self) -> [String; 2] {
+        [self.path.clone(), format!("{}-wal", self.path)]
+    }
+
     /// A database that is damaged in this way.
     #[must_use]
     pub fn unparsable(&self, problem: &str) -> Unobservable {
