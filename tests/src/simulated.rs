@@ -51,6 +51,8 @@ pub struct SimulatedAgent {
     pub id: Digest,
     /// What it judges by.
     pub judge: Arc<Judge>,
+    /// What probes observe; the others fail.
+    pub observed: FactSet,
     log_key: Vkey,
     client: reqwest::Client,
     url: String,
@@ -132,6 +134,7 @@ impl SimulatedAgent {
             epoch: answer.epoch,
             id: answer.agent,
             judge,
+            observed: FactSet::new(),
             log_key,
             client: client.clone(),
             url: url.to_owned(),
@@ -163,7 +166,7 @@ impl SimulatedAgent {
         }
     }
 
-    /// The next round, in which every probe reports `reason`. Facts are sent along only when they changed.
+    /// The next round, in which every probe without observed facts reports `reason`. Facts are sent along only when they changed.
     ///
     /// # Panics
     /// If the round cannot be written: the test has failed.
@@ -178,7 +181,8 @@ impl SimulatedAgent {
             .flat_map(|check| check.probes.clone())
             .collect();
         for probe in probes {
-            let facts = Facts::unobservable(reason, "simulated", &[]);
+            let failed = || Facts::unobservable(reason, "simulated", &[]);
+            let facts = self.observed.get(&probe).cloned().unwrap_or_else(failed);
             if self
                 .facts
                 .get(&probe)

@@ -86,7 +86,12 @@ async fn each_role_gets_exactly_what_the_table_gives_it() {
             let answer = call(&visitor, route, &path).await;
             let told = String::from_utf8_lossy(&answer.body).into_owned();
             if role.may(permission) {
-                assert_eq!(answer.status, StatusCode::OK, "{role:?} {path}: {told}");
+                // An approval is a form, so what is sent here gets past the guard and no further.
+                let expected = match route.path.ends_with("/approve") {
+                    true => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    false => StatusCode::OK,
+                };
+                assert_eq!(answer.status, expected, "{role:?} {path}: {told}");
                 continue;
             }
             assert_eq!(

@@ -53,6 +53,22 @@ pub enum QueryError {
     },
 }
 
+/// The bundle in force for a group of hosts.
+///
+/// # Errors
+/// [`QueryError::NotFound`] if nothing was ever put in force for it; otherwise what the database says.
+pub async fn assigned_bundle(
+    store: &::store::Store,
+    library: &Library,
+    group: &evidence::id::GroupId,
+) -> Result<evidence::bundle::Bundle, QueryError> {
+    let mut groups = library.assigned(store).await?;
+    let assigned = groups
+        .remove(group)
+        .ok_or_else(|| QueryError::not_found("group", group))?;
+    Ok(assigned.bundle.info.bundle.clone())
+}
+
 impl QueryError {
     pub(crate) fn not_found(what: &'static str, id: impl ToString) -> QueryError {
         QueryError::NotFound {

@@ -1,5 +1,6 @@
 //! What people see and fetch: pages, assets, exported rounds.
 
+pub mod approvals;
 pub mod asking;
 pub mod assets;
 pub mod controls;
@@ -20,6 +21,7 @@ use crate::auth::sign_in;
 /// Every route of the pages.
 pub fn router() -> Router<Arc<App>> {
     Router::new()
+        .merge(approvals::router())
         .merge(assets::router())
         .merge(sign_in::router())
         .merge(controls::router())

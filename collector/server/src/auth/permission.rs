@@ -122,6 +122,7 @@ const fn post(path: &'static str, access: Access) -> Route {
 const READ: Access = Access::Person(Permission::ReadEvidence);
 const EXPORT: Access = Access::Person(Permission::ExportEvidence);
 const MANAGE: Access = Access::Person(Permission::ManageAgents);
+const APPROVE: Access = Access::Person(Permission::ManagePolicy);
 
 /// Every route there is.
 pub const ROUTES: &[Route] = &[
@@ -146,6 +147,7 @@ pub const ROUTES: &[Route] = &[
     get("/hosts", READ),
     get("/hosts/{key}", READ),
     get("/hosts/{key}/{check}", READ),
+    post("/hosts/{key}/{check}/approve", APPROVE),
     get("/ledger", READ),
     get("/ledger/{index}", READ),
     get("/ledger/{index}/{*file}", EXPORT),

@@ -92,14 +92,20 @@ impl Desk {
 
     /// Answers requests for as long as the collector runs.
     pub async fn serve(self, app: Arc<App>) {
+        let mut told = false;
         loop {
             match self.waiting() {
                 Ok(waiting) => {
+                    told = false;
                     for file in waiting {
                         self.answer(&app, &file).await;
                     }
                 }
-                Err(error) => tracing::warn!(%error, "the folder of requests cannot be read"),
+                Err(error) if !told => {
+                    tracing::warn!(%error, folder = %self.folder.display(), "requests cannot be read");
+                    told = true;
+                }
+                Err(_) => {}
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

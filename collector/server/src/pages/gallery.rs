@@ -159,6 +159,7 @@ fn all() -> Vec<(&'static str, String)> {
         ("host-full", host::full_host().render().unwrap()),
         ("outcome", outcome::failing().render().unwrap()),
         ("outcome-pass", outcome::passing().render().unwrap()),
+        ("outcome-proposal", outcome::proposing().render().unwrap()),
         ("ledger", ledger::ledger().render().unwrap()),
         ("search", search().render().unwrap()),
         ("sign-in", sign_in().render().unwrap()),

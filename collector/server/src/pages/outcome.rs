@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::part::{Facts, Observed, Pair, Proof, Prose, Severity, Standing, Strip, When};
+use super::part::{Facts, Observed, Pair, Proof, Prose, Severity, Standing, Strip, When, count};
 
 /// Texts with more words than this are not compared word by word.
 const WORDS_MAX: usize = 200;
@@ -58,8 +58,64 @@ pub struct OutcomePage {
     pub does_not_show: Prose,
     /// The facts that led to it, by probe.
     pub facts: Vec<ProbeFacts>,
+    /// What the host would have approved.
+    pub proposal: Option<Proposal>,
+    /// Version of a newer bundle in force that the host has not judged by yet.
+    pub newer_bundle: Option<u64>,
     /// Its round in the ledger; none while the round is not yet sequenced.
     pub proof: Option<Proof>,
+}
+
+/// What a host would have approved for its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The group.
+    pub group: String,
+    /// How many hosts it has.
+    pub hosts: u64,
+    /// Whether there is an approved list already.
+    pub has_list: bool,
+    /// What is not approved yet.
+    pub items: Vec<ProposedValue>,
+    /// How the check would stand then.
+    pub then: Standing,
+    /// Where an approval is sent; none for a reader who may not approve.
+    pub action: Option<String>,
+}
+
+impl Proposal {
+    /// What the proposal is about, in one sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let what = match (self.items.len(), self.has_list) {
+            (0, _) => {
+                "This host has nothing to list. To approve that is to say that there should be nothing."
+            }
+            (_, true) => "This host shows what is not on the approved list.",
+            (_, false) => {
+                "There is no approved list yet. This is what the host shows, right or wrong."
+            }
+        };
+        let hosts = match self.hosts {
+            1 => "1 host".to_owned(),
+            hosts => format!("all {} hosts", count(hosts)),
+        };
+        format!(
+            "{what} What is approved holds for {hosts} of the group {}.",
+            self.group
+        )
+    }
+}
+
+/// One value that a host proposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposedValue {
+    /// The parameter.
+    pub parameter: String,
+    /// The value for people.
+    pub value: String,
+    /// The value of the form field: parameter and value as a JSON array.
+    pub field: String,
 }
 
 /// Where a fact was read.

@@ -37,6 +37,11 @@ pub fn outcome(host_id: &str, check_id: &str) -> String {
     format!("{}/{}", host(host_id), segment(check_id))
 }
 
+/// Where the approval of what a host proposes for a check is sent.
+pub fn approve(host_id: &str, check_id: &str) -> String {
+    format!("{}/approve", outcome(host_id, check_id))
+}
+
 /// One entry of the ledger.
 pub fn entry(index: u64) -> String {
     format!("{LEDGER}/{index}")

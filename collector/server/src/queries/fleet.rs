@@ -123,6 +123,11 @@ impl Fleet {
         })
     }
 
+    /// The bundle in force for a group, which its hosts may not have judged by yet.
+    pub(crate) fn in_force(&self, group: &GroupId) -> Option<&Arc<Known>> {
+        self.groups.get(group).map(|assigned| &assigned.bundle)
+    }
+
     /// Whether a host was heard, and longer ago than its cadences explain.
     pub(crate) fn is_silent(&self, host: &RegisteredHost) -> bool {
         let patience = self.bundle_of(host).and_then(|known| known.shortest_ms());

@@ -4,6 +4,7 @@
 //! `now`. The check is judged again from them, so that a page can never show facts beside an outcome they do not give.
 
 pub(super) mod page;
+mod proposal;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ use utoipa::ToSchema;
 use wire::disclosure::Disclosure;
 use wire::leaf::Kind;
 use wire::statement::{AgentStatement, Round};
+
+pub use proposal::{ProposalAnswer, ProposedItem};
 
 use super::answer::AsOf;
 use super::fleet::{self, Fleet};
@@ -85,6 +88,10 @@ pub struct OutcomeAnswer {
     pub stretches: Vec<Stretch>,
     /// The facts that led to it, by probe.
     pub facts: Vec<ProbeAnswer>,
+    /// What the host would have approved for this check; none if there is nothing to approve.
+    pub proposal: Option<ProposalAnswer>,
+    /// Version of a newer bundle that is in force for its group and that it has not judged by yet.
+    pub newer_bundle: Option<u64>,
     /// Its round in the ledger; none if nothing was ever received or the signed checkpoint does not cover it yet.
     pub proof: Option<ProofAnswer>,
 }
@@ -161,6 +168,8 @@ struct Seen {
     judgement: Option<Judgement>,
     sources: Vec<SourceAnswer>,
     facts: Vec<ProbeAnswer>,
+    /// The facts themselves, as far as they are held.
+    held: FactSet,
 }
 
 /// How does this check stand on this host? `checkpoint` is the newest that was signed.
@@ -199,6 +208,17 @@ pub async fn outcome(
         None => Seen::default(),
     };
     let (standing, since) = stand(&fleet, &host, latest);
+    let proposal = match &proven {
+        Some(proven) => {
+            let time = proven.round.common.time.end;
+            proposal::proposal(store, &fleet, &host, &id, &seen.held, time).await?
+        }
+        None => None,
+    };
+    let newer_bundle = fleet
+        .in_force(&host.group)
+        .map(|in_force| in_force.info.version)
+        .filter(|version| *version > known.info.version);
     Ok(OutcomeAnswer {
         host: host.agent.to_hex(),
         host_name: fleet::name(&host),
@@ -227,6 +247,8 @@ pub async fn outcome(
         controls: controls(library, definition),
         stretches: stretch::of_check(&fleet, &host, &id, &intervals),
         facts: seen.facts,
+        proposal,
+        newer_bundle,
         proof: proven.and_then(|proven| proven.proof),
         check: id,
         as_of: fleet.as_of,
@@ -300,7 +322,6 @@ async fn seen(
     let digests: Vec<Digest> = listed.iter().map(|(_, digest)| *digest.digest()).collect();
     let found = fleet::disclosures(store, &digests).await?;
     let mut seen = Seen::default();
-    let mut facts = FactSet::new();
     for ((probe, digest), disclosure) in listed.into_iter().zip(found) {
         seen.facts.push(ProbeAnswer {
             probe: probe.clone(),
@@ -309,17 +330,20 @@ async fn seen(
         });
         if let Some(disclosure) = disclosure {
             seen.sources.extend(sources(&disclosure));
-            facts.insert(probe.clone(), disclosure.facts().clone());
+            seen.held.insert(probe.clone(), disclosure.facts().clone());
         }
     }
-    if facts.len() == check.probes.len() {
+    if seen.held.len() == check.probes.len() {
         let unusable = |source| QueryError::Bundle {
             digest: known.info.digest,
             source,
         };
         let now = round.common.time.end;
-        let judged = known.evaluator.judge([id], &facts, now).map_err(unusable)?;
-        let observed = known.evaluator.observe([id], &facts, now);
+        let judged = known
+            .evaluator
+            .judge([id], &seen.held, now)
+            .map_err(unusable)?;
+        let observed = known.evaluator.observe([id], &seen.held, now);
         seen.judgement = judged.get(id).copied();
         seen.observed = observed.map_err(unusable)?.remove(id);
     }

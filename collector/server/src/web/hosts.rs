@@ -11,8 +11,9 @@ use utoipa::IntoParams;
 use super::asking::{Asked, Part, Reader};
 use super::failure::{Failure, page};
 use crate::app::App;
+use crate::auth::permission::Permission;
 use crate::pages::host::OutcomeFilter;
-use crate::pages::{HostPage, HostsPage, OutcomePage};
+use crate::pages::{HostPage, HostsPage, OutcomePage, route};
 use crate::queries::hosts::{HostFilter, HostOrder, Hosts};
 use crate::queries::outcome::OutcomeAnswer;
 use crate::queries::{host, hosts, outcome};
@@ -120,5 +121,11 @@ async fn outcome_page(
     Part((key, check)): Part<(String, String)>,
 ) -> Result<Response, Failure> {
     let answer = one_outcome(&reader, &key, &check).await?;
-    page(&OutcomePage::from((reader.viewer(""), answer)))
+    let mut shown = OutcomePage::from((reader.viewer(""), answer));
+    if reader.person.role.may(Permission::ManagePolicy)
+        && let Some(proposal) = &mut shown.proposal
+    {
+        proposal.action = Some(route::approve(&key, &check));
+    }
+    page(&shown)
 }

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::control::{DECIDES, FIX, links};
 use super::{DAY, HOSTS, HOUR, MINUTE, ago, frame, hex, ledger, year};
 use crate::pages::frame::Section;
-use crate::pages::outcome::{OutcomePage, ProbeFacts, Source};
+use crate::pages::outcome::{OutcomePage, ProbeFacts, Proposal, ProposedValue, Source};
 use crate::pages::part::{
     Command, Download, Facts, Observed, Pair, Proof, Prose, Severity, Standing,
 };
@@ -118,6 +118,8 @@ pub fn failing() -> OutcomePage {
                 withheld: "These facts were erased on 3 Nov 2026 (ledger entry 9,120); the proof stays valid.".to_owned(),
             },
         ],
+        proposal: None,
+        newer_bundle: None,
         proof: Some(proof()),
     }
 }
@@ -134,6 +136,57 @@ pub fn passing() -> OutcomePage {
         proof: None,
         ..failing()
     }
+}
+
+pub fn proposing() -> OutcomePage {
+    let value = |name: &str| ProposedValue {
+        parameter: "approved".to_owned(),
+        value: name.to_owned(),
+        field: json!(["approved", name]).to_string(),
+    };
+    OutcomePage {
+        standing: Standing::Error,
+        reason: "no_baseline".to_owned(),
+        reason_words: "there is no approved list to compare with".to_owned(),
+        proposal: Some(Proposal {
+            group: "web".to_owned(),
+            hosts: 12,
+            has_list: false,
+            items: vec![value("alice"), value("<b>\"bob\"</b>")],
+            then: Standing::Pass,
+            action: Some(route::approve("3f2a", "account.local.approved")),
+        }),
+        newer_bundle: Some(7),
+        ..failing()
+    }
+}
+
+#[test]
+fn a_proposal_says_what_it_is_and_whom_it_concerns() {
+    let mut proposal = proposing().proposal.unwrap();
+    assert_eq!(
+        proposal.words(),
+        "There is no approved list yet. This is what the host shows, right or wrong. What is approved holds for all 12 \
+         hosts of the group web."
+    );
+    proposal.has_list = true;
+    assert!(
+        proposal
+            .words()
+            .starts_with("This host shows what is not on the approved list.")
+    );
+    proposal.items.clear();
+    proposal.hosts = 1;
+    assert!(
+        proposal
+            .words()
+            .starts_with("This host has nothing to list.")
+    );
+    assert!(
+        proposal
+            .words()
+            .ends_with("holds for 1 host of the group web.")
+    );
 }
 
 #[test]

@@ -2,15 +2,19 @@
 
 use evidence::check::{Role, plain};
 
-use super::{LinkedControl, OutcomeAnswer, ProbeAnswer, ProofAnswer, SourceAnswer};
+use super::{
+    LinkedControl, OutcomeAnswer, ProbeAnswer, ProofAnswer, ProposalAnswer, ProposedItem,
+    SourceAnswer,
+};
 use crate::pages::frame::Section;
-use crate::pages::outcome::{ControlLink, ProbeFacts, Source};
+use crate::pages::outcome::{ControlLink, ProbeFacts, Proposal, ProposedValue, Source};
 use crate::pages::part::{Command, Download, Facts, Observed, Pair, Proof, Prose, count, span};
 use crate::pages::{OutcomePage, route};
 use crate::queries::answer::{AsOf, Paper, Viewer};
 use crate::queries::stretch;
 use crate::queries::words::{reason_code, reason_words};
 use assess::current::Standing;
+use serde_json::json;
 
 impl From<(Viewer, OutcomeAnswer)> for OutcomePage {
     fn from((viewer, answer): (Viewer, OutcomeAnswer)) -> OutcomePage {
@@ -58,6 +62,8 @@ impl From<(Viewer, OutcomeAnswer)> for OutcomePage {
             shows: Prose::of(&answer.shows),
             does_not_show: Prose::of(&answer.does_not_show),
             facts: answer.facts.iter().map(probe_facts).collect(),
+            proposal: answer.proposal.as_ref().map(proposal_part),
+            newer_bundle: answer.newer_bundle,
             proof: answer
                 .proof
                 .as_ref()
@@ -130,6 +136,22 @@ fn probe_facts(probe: &ProbeAnswer) -> ProbeFacts {
                 "These facts were erased; the signed round still holds their digest.".to_owned()
             }
         },
+    }
+}
+
+fn proposal_part(proposal: &ProposalAnswer) -> Proposal {
+    let item = |item: &ProposedItem| ProposedValue {
+        parameter: item.parameter.clone(),
+        value: plain(&item.value),
+        field: json!([item.parameter, item.value]).to_string(),
+    };
+    Proposal {
+        group: proposal.group.to_string(),
+        hosts: proposal.hosts,
+        has_list: proposal.has_list,
+        items: proposal.items.iter().map(item).collect(),
+        then: proposal.then.into(),
+        action: None,
     }
 }
 
