@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::host::{AllowedFile, MAX_FILES};
 use crate::spool::Bounds;
 
 /// Largest configuration file.
@@ -62,6 +63,8 @@ pub struct Config {
     pub spool: Bounds,
     /// How the log is written.
     pub log: Log,
+    /// Files of which named settings may be read; none by default.
+    pub settings: Vec<AllowedFile>,
     /// What observing may do beyond reading.
     pub observe: Observe,
 }
@@ -134,6 +137,8 @@ struct File {
     log: Log,
     #[serde(default)]
     observe: Observe,
+    #[serde(default)]
+    settings: Vec<AllowedFile>,
 }
 
 #[derive(Deserialize)]
@@ -215,6 +220,15 @@ impl Config {
             let found = file.spool.max_age_days.to_string();
             return Err(wrong("spool.max_age_days", found, "1 to 3650"));
         }
+        for allowed in &file.settings {
+            allowed
+                .check()
+                .map_err(|(key, found, expected)| wrong(key, found, expected))?;
+        }
+        if file.settings.len() > MAX_FILES {
+            let found = file.settings.len().to_string();
+            return Err(wrong("settings", found, "at most 64 files"));
+        }
         Ok(Config {
             collector,
             ca: file.ca,
@@ -225,6 +239,7 @@ impl Config {
             },
             log: file.log,
             observe: file.observe,
+            settings: file.settings,
         })
     }
 }
@@ -263,6 +278,31 @@ mod tests {
                     .lines()
                     .any(|line| line.starts_with(&format!("{key} = "))),
                 "{key} is not in the sample"
+            );
+        }
+    }
+
+    #[test]
+    fn settings_are_allowed_one_by_one_and_never_where_secrets_are() {
+        let sample = Config::parse("agent.toml", SAMPLE).unwrap();
+        assert!(sample.settings.is_empty(), "nothing is allowed by default");
+        let with = |path: &str, names: &str| {
+            let allowed = format!(
+                "{SAMPLE}\n[[settings]]\npath = {path:?}\nformat = \"ini\"\nnames = {names}\n"
+            );
+            Config::parse("agent.toml", &allowed).map_err(|error| error.to_string())
+        };
+        let config = with("/etc/app/app.ini", "[\"server.port\"]").unwrap();
+        assert_eq!(config.settings[0].names, ["server.port"]);
+        for (path, names, says) in [
+            ("/etc/shadow", "[\"root\"]", "settings.path"),
+            ("/etc/../etc/shadow", "[\"root\"]", "settings.path"),
+            ("/etc/app", "[]", "settings.names"),
+        ] {
+            let error = with(path, names).unwrap_err();
+            assert!(
+                error.contains("agent.toml: ") && error.contains(says),
+                "{error}"
             );
         }
     }

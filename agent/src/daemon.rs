@@ -199,7 +199,9 @@ impl Daemon {
         Ok(Daemon {
             state,
             host: Arc::new(
-                FileSystemHost::live()?.with_own_listeners(config.observe.connect_to_own_listeners),
+                FileSystemHost::live()?
+                    .with_own_listeners(config.observe.connect_to_own_listeners)
+                    .allowing(config.settings.clone()),
             ),
             clock,
             chain: Arc::new(Mutex::new(chain)),

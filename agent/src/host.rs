@@ -13,6 +13,7 @@ mod connection;
 pub mod filesystem;
 mod program;
 pub mod recorded;
+mod settings;
 pub mod traced;
 pub mod walk;
 
@@ -27,6 +28,7 @@ pub use connection::{Conversation, Step};
 pub use filesystem::FileSystemHost;
 pub use program::{Program, ProgramOutput};
 pub use recorded::RecordedHost;
+pub use settings::{AllowedFile, MAX_FILES, SettingsFormat};
 pub use walk::{WalkPlan, Walked};
 
 /// Most bytes of one configuration or state file; anything larger is not what a probe means to read.
@@ -38,6 +40,11 @@ pub const PROGRAM_DEADLINE: Duration = Duration::from_secs(20);
 pub trait Host: Sync {
     /// Whether kernel and services can be asked: false for an unpacked root, whose persisted state alone counts.
     fn is_live(&self) -> bool;
+
+    /// The files whose named settings the agent's own configuration allows to be read; none by default.
+    fn allowed_settings(&self) -> &[AllowedFile] {
+        &[]
+    }
 
     /// The content of a regular or kernel file of at most `limit` bytes; links are followed inside the root.
     ///

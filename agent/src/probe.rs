@@ -75,6 +75,7 @@ mod rpm_repository;
 mod screen_lock;
 mod security_updates;
 mod service_privilege;
+mod settings;
 mod shadow;
 mod sockets;
 mod software;
@@ -293,6 +294,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<routing::Routing>(),
         Registered::of::<security_updates::SecurityUpdates>(),
         Registered::of::<service_privilege::ServicePrivilege>(),
+        Registered::of::<settings::NamedSettings>(),
         Registered::of::<shadow::Shadow>(),
         Registered::of::<software::Software>(),
         Registered::of::<sockets::Sockets>(),

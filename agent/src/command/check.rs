@@ -6,8 +6,9 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use agent::config::Config;
 use agent::examine;
-use agent::host::{FileSystemHost, Host, RecordedHost};
+use agent::host::{AllowedFile, FileSystemHost, Host, RecordedHost};
 use agent::probe::{self, VolatileMemory};
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Connect to TLS listeners of this very host to see what they accept; no other host is ever asked.
     #[arg(long)]
     connect_to_own_listeners: bool,
+    /// The agent's configuration: named settings are read as far as it allows them, else not at all.
+    #[arg(long, value_name = "FILE", conflicts_with = "recorded")]
+    config: Option<PathBuf>,
     /// Judge only this check; may be given several times.
     #[arg(long, value_name = "ID")]
     check: Vec<String>,
@@ -119,7 +123,8 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
         None => (
             Box::new(
                 host(arguments.root.as_deref())?
-                    .with_own_listeners(arguments.connect_to_own_listeners),
+                    .with_own_listeners(arguments.connect_to_own_listeners)
+                    .allowing(settings(arguments)?),
             ),
             Box::new(SystemClock::new()),
         ),
@@ -145,6 +150,14 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
         facts: observed.facts,
         outcomes,
         bundle,
+    })
+}
+
+/// What the configuration allows to be read as settings.
+fn settings(arguments: &Arguments) -> anyhow::Result<Vec<AllowedFile>> {
+    Ok(match &arguments.config {
+        Some(path) => Config::load(path)?.settings,
+        None => Vec::new(),
     })
 }
 

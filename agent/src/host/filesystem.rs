@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::{
-    AuditStatus, ClockState, Conversation, DirEntry, FileKind, Host, HostError, Program,
-    ProgramOutput, Space, Stat, WalkPlan, Walked, audit, connection, program,
+    AllowedFile, AuditStatus, ClockState, Conversation, DirEntry, FileKind, Host, HostError,
+    Program, ProgramOutput, Space, Stat, WalkPlan, Walked, audit, connection, program,
 };
 
 /// Most names taken from one directory.
@@ -26,6 +26,7 @@ pub struct FileSystemHost {
     root: OwnedFd,
     live: bool,
     connects: bool,
+    pub(super) settings: Vec<AllowedFile>,
 }
 
 impl FileSystemHost {
@@ -60,6 +61,7 @@ impl FileSystemHost {
             root,
             live,
             connects: false,
+            settings: Vec::new(),
         })
     }
 
@@ -131,6 +133,10 @@ impl FileSystemHost {
 impl Host for FileSystemHost {
     fn is_live(&self) -> bool {
         self.live
+    }
+
+    fn allowed_settings(&self) -> &[AllowedFile] {
+        &self.settings
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {

@@ -17,8 +17,8 @@ use evidence::time::Timestamp;
 use serde_json::Value;
 
 use super::{
-    AuditStatus, ClockState, Conversation, DirEntry, FileKind, Host, HostError, Program,
-    ProgramOutput, Space, Stat, WalkPlan, Walked,
+    AllowedFile, AuditStatus, ClockState, Conversation, DirEntry, FileKind, Host, HostError,
+    Program, ProgramOutput, Space, Stat, WalkPlan, Walked,
 };
 
 pub(crate) use recording::{FileRecord, Kernel, ProgramRecord, Recording};
@@ -39,6 +39,7 @@ pub struct RecordedHost {
     connections: Option<BTreeMap<String, Vec<u8>>>,
     kernel: Kernel,
     walked: Option<Walked>,
+    settings: Vec<AllowedFile>,
     /// What the recording says its checks must conclude, `"<check>" = "<outcome> <reason>"`.
     pub expect: BTreeMap<String, String>,
     /// Policy of this host's group: parameters in place of those of the default bundle, by check.
@@ -92,6 +93,7 @@ impl RecordedHost {
             connections: None,
             kernel: Kernel::default(),
             walked: None,
+            settings: Vec::new(),
             expect: BTreeMap::new(),
             params: BTreeMap::new(),
             note: String::new(),
@@ -108,6 +110,9 @@ impl RecordedHost {
         self.live = recording.live.unwrap_or(self.live);
         self.now = recording.now.unwrap_or(self.now);
         self.note = recording.note;
+        if !recording.settings.is_empty() {
+            self.settings = recording.settings;
+        }
         self.expect = recording.expect;
         self.walked = recording.walked.or(self.walked.take());
         for (check, params) in recording.params {
@@ -259,6 +264,10 @@ fn parts(path: &str) -> Vec<String> {
 impl Host for RecordedHost {
     fn is_live(&self) -> bool {
         self.live
+    }
+
+    fn allowed_settings(&self) -> &[AllowedFile] {
+        &self.settings
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {

@@ -7,8 +7,8 @@ use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
 use super::{
-    AuditStatus, ClockState, Conversation, DirEntry, Host, HostError, Program, ProgramOutput,
-    Space, Stat, WalkPlan, Walked,
+    AllowedFile, AuditStatus, ClockState, Conversation, DirEntry, Host, HostError, Program,
+    ProgramOutput, Space, Stat, WalkPlan, Walked,
 };
 
 /// Which part of a file an answer holds.
@@ -165,6 +165,10 @@ impl Read for Tee<'_, '_> {
 impl Host for Traced<'_> {
     fn is_live(&self) -> bool {
         self.inner.is_live()
+    }
+
+    fn allowed_settings(&self) -> &[AllowedFile] {
+        self.inner.allowed_settings()
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {

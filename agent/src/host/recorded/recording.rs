@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::host::Walked;
-use crate::host::{AuditStatus, ClockState, FileKind, Space, Stat};
+use crate::host::{AllowedFile, AuditStatus, ClockState, FileKind, Space, Stat};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,9 @@ pub(crate) struct Recording {
     pub(crate) kernel: Kernel,
     /// What a walk of the file systems brought back; without it, the files of the recording are walked.
     pub(crate) walked: Option<Walked>,
+    /// What the agent's configuration on that host allows to be read as settings.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) settings: Vec<AllowedFile>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) params: BTreeMap<String, BTreeMap<String, Value>>,
     #[serde(default, skip_serializing_if = "is_default")]
