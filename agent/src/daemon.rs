@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crypto::SystemRandom;
 use evidence::check::Check;
-use evidence::id::CheckId;
+use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::Outcome;
 use evidence::time::{Clock, SystemClock, Timestamp};
 use sd_notify::NotifyState;
@@ -96,6 +96,8 @@ struct Running {
     checks: BTreeSet<CheckId>,
     /// When its checks were due; `None` if a change triggered it.
     due: Option<Timestamp>,
+    /// The probes whose change triggered it.
+    changed: BTreeSet<ProbeId>,
     task: JoinHandle<Result<Option<Summary>, RoundError>>,
 }
 
@@ -288,6 +290,9 @@ impl Daemon {
         }
         tracing::debug!(?probes, checks = checks.len(), "changed");
         self.start(in_force, checks, None);
+        if let Some(running) = &mut self.running {
+            running.changed = probes;
+        }
         true
     }
 
@@ -313,7 +318,12 @@ impl Daemon {
             memory.save(&state).map_err(ChainError::from)?;
             Ok(made.summary)
         });
-        self.running = Some(Running { checks, due, task });
+        self.running = Some(Running {
+            checks,
+            due,
+            changed: BTreeSet::new(),
+            task,
+        });
     }
 
     fn ended(
@@ -323,6 +333,9 @@ impl Daemon {
         let Some(running) = self.running.take() else {
             return;
         };
+        if !matches!(ended, Ok(Ok(_))) {
+            self.watch.again(&running.changed);
+        }
         match ended {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(summary))) => {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use crypto::{Digest, Random};
-use evidence::bundle::BundleError;
-use evidence::fact::FactSet;
+use evidence::bundle::{Bundle, BundleError};
+use evidence::fact::{FactSet, Facts};
 use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::Outcome;
 use evidence::time::{Clock, Timestamp};
@@ -49,8 +49,8 @@ impl Summary {
     }
 }
 
-/// What was seen last of each probe, apart from where it was read.
-pub type Seen = BTreeMap<ProbeId, Digest>;
+/// By check, a digest of the facts that it was last judged by, apart from where they were read.
+pub type Seen = BTreeMap<CheckId, Digest>;
 
 /// What a round is made of.
 pub struct Wanted<'a> {
@@ -60,7 +60,7 @@ pub struct Wanted<'a> {
     pub in_force: &'a InForce,
     /// Its checks.
     pub checks: &'a BTreeSet<CheckId>,
-    /// No round if every probe sees what it saw last: the outcomes are those that are known.
+    /// No round if every check would be judged by the facts it was last judged by: its outcome is known.
     pub only_if_changed: bool,
 }
 
@@ -91,8 +91,8 @@ pub fn make(
     let observed = examine::observe(wanted.host, &in_force.bundle, checks, memory, clock);
     let (start, reads) = (observed.start, observed.reads);
     let facts = disclosed::bounded(observed.facts);
-    let now_seen = digests(&facts);
-    let unchanged = |(probe, digest): (&ProbeId, &Digest)| seen.get(probe) == Some(digest);
+    let now_seen = digests(&in_force.bundle, checks, &facts);
+    let unchanged = |(check, digest): (&CheckId, &Digest)| seen.get(check) == Some(digest);
     if wanted.only_if_changed && now_seen.iter().all(unchanged) {
         return Ok(Made {
             summary: None,
@@ -131,15 +131,75 @@ pub fn make(
     })
 }
 
-/// A file that was only touched has another time among the sources, and says nothing else.
-fn digests(facts: &FactSet) -> Seen {
-    let digest = |facts: &evidence::fact::Facts| {
+/// By check, what its probes saw. A file that was only touched has another time among the sources, and says nothing else.
+fn digests(bundle: &Bundle, checks: &BTreeSet<CheckId>, facts: &FactSet) -> Seen {
+    let told = |facts: &Facts| {
         let members = facts.members().iter();
         let told: BTreeMap<_, _> = members.filter(|(name, _)| *name != "sources").collect();
         Digest::of(&serde_json::to_vec(&told).unwrap_or_default())
     };
-    facts
+    let probes: BTreeMap<&ProbeId, Digest> = facts
         .iter()
-        .map(|(probe, facts)| (probe.clone(), digest(facts)))
-        .collect()
+        .map(|(probe, facts)| (probe, told(facts)))
+        .collect();
+    let of_check = |id: &CheckId| {
+        let own = bundle.checks.get(id)?.probes.iter();
+        let parts: Vec<&[u8]> = own
+            .filter_map(|probe| probes.get(probe).map(|digest| &digest.as_bytes()[..]))
+            .collect();
+        Some((id.clone(), Digest::of_parts(&parts)))
+    };
+    checks.iter().filter_map(of_check).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use evidence::baseline;
+
+    use super::*;
+
+    fn facts(of: &[(&str, i64)]) -> FactSet {
+        of.iter()
+            .map(|(probe, value)| {
+                let text =
+                    format!("{{\"value\": {value}, \"sources\": [{{\"at\": \"/{value}\"}}]}}");
+                let members: serde_json::Map<_, _> = serde_json::from_str(&text).unwrap();
+                (probe.parse().unwrap(), Facts::new(members))
+            })
+            .collect()
+    }
+
+    /// Two checks share a probe, and a round judged one of them only: the other has not seen what the probe saw.
+    #[test]
+    fn what_one_check_was_judged_by_is_new_to_another() {
+        let bundle = baseline::bundle().unwrap();
+        let one: CheckId = "account.uid0.unique".parse().unwrap();
+        let reads = |id: &CheckId| {
+            bundle.checks[id]
+                .probes
+                .contains(&"passwd".parse().unwrap())
+        };
+        let other = bundle
+            .checks
+            .keys()
+            .find(|id| **id != one && reads(id))
+            .unwrap();
+        let mut probes: Vec<(&str, i64)> = bundle.checks[other]
+            .probes
+            .iter()
+            .map(|id| (id.as_str(), 1))
+            .collect();
+        let (ours, others) = ([one.clone()].into(), [other.clone()].into());
+        let mut seen = digests(&bundle, &ours, &facts(&probes));
+        seen.extend(digests(&bundle, &others, &facts(&probes)));
+        probes.iter_mut().for_each(|(_, value)| *value = 2);
+        let changed = facts(&probes);
+        seen.extend(digests(&bundle, &others, &changed));
+        let now = digests(&bundle, &ours, &changed);
+        assert_ne!(seen.get(&one), now.get(&one));
+        assert_eq!(
+            seen.get(other),
+            digests(&bundle, &others, &changed).get(other)
+        );
+    }
 }

@@ -159,6 +159,14 @@ impl Watch {
         self.table().pace.next()
     }
 
+    /// The look at these probes came to nothing: they are looked at again.
+    pub fn again(&self, probes: &BTreeSet<ProbeId>) {
+        let (mut table, now) = (self.table(), Instant::now());
+        for probe in probes {
+            table.pace.changed(probe, now);
+        }
+    }
+
     /// Whether a look at the probe takes too long to be triggered, even by another probe of the same check.
     #[must_use]
     pub fn is_walk(&self, probe: &ProbeId) -> bool {

@@ -1,5 +1,6 @@
-//! Figures, not verdicts: what a check costs beside its peers, what ingest takes and keeps. `cargo bench -p acceptance`
-//! after `cargo build --release --workspace`; each figure is printed with what it was measured by.
+//! Figures, not verdicts: what a check costs beside its peers, what ingest takes and keeps, how soon a change is known.
+//! `cargo bench -p acceptance` after `cargo build --release --workspace`; each figure is printed with what it was measured
+//! by. `cargo bench -p acceptance -- drift` prints one part.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,6 +8,7 @@
 )]
 
 mod check;
+mod drift;
 mod floor;
 mod ingest;
 
@@ -17,8 +19,20 @@ fn main() {
         std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         cpu()
     );
-    check::run();
-    ingest::run();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let parts: [(&str, fn()); 3] = [
+        ("check", check::run),
+        ("ingest", ingest::run),
+        ("drift", drift::run),
+    ];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            part();
+        }
+    }
 }
 
 fn cpu() -> String {

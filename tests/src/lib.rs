@@ -4,6 +4,7 @@
 //! the test fail with a message that says so.
 
 pub mod browser;
+pub mod fleet;
 pub mod honest;
 pub mod machine;
 pub mod oracle;
