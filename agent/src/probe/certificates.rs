@@ -187,16 +187,16 @@ fn exposed(observation: &mut Observation<'_>) -> Result<(Vec<String>, bool), Uno
     if !observation.is_live() {
         return Ok((Vec::new(), false));
     }
-    let (served, problems) = sockets::served(observation)?;
+    let served = sockets::served(observation)?;
     let mut programs = BTreeSet::new();
-    for (pid, endpoint) in served {
+    for (pid, endpoint) in served.holders {
         if endpoint.starts_with("tcp/") {
             let process = Process::new(observation.host(), pid);
             let program = process.program()?;
             programs.insert(program.unwrap_or_else(|| format!("({})", process.command())));
         }
     }
-    Ok((programs.into_iter().collect(), problems.is_empty()))
+    Ok((programs.into_iter().collect(), served.problems.is_empty()))
 }
 
 /// When each service last started a worker: nginx, Apache and HAProxy replace theirs when they read certificates anew.

@@ -58,10 +58,11 @@ impl Probe for ServicePrivilege {
 
     fn observe(observation: &mut Observation<'_>) -> Result<ServicePrivilegeFacts, Unobservable> {
         observation.require_live("the privileges of running services")?;
-        let (served, mut problems) = sockets::served(observation)?;
+        let served = sockets::served(observation)?;
+        let mut problems = served.problems;
         let every = every_capability(observation)?;
         let mut by_process: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
-        for (pid, endpoint) in served {
+        for (pid, endpoint) in served.holders {
             by_process.entry(pid).or_default().insert(endpoint);
         }
         // What systemd holds for a unit to come is also held by the process that it was handed to.

@@ -136,26 +136,34 @@ impl Probe for Sockets {
     }
 }
 
-/// The processes that hold sockets of the host's own namespace which other hosts can reach, each with an endpoint; and
-/// what could not be told. Sockets on ports for outgoing traffic are left out.
-pub(super) fn served(
-    observation: &mut Observation<'_>,
-) -> Result<(Vec<(u32, String)>, Vec<String>), Unobservable> {
+/// Who serves other hosts.
+pub(super) struct Served {
+    /// Processes that hold sockets of the host's own namespace which other hosts can reach, each with an endpoint.
+    pub holders: Vec<(u32, String)>,
+    /// What could not be told.
+    pub problems: Vec<String>,
+}
+
+/// Who holds sockets that other hosts can reach. Those on ports for outgoing traffic are left out.
+pub(super) fn served(observation: &mut Observation<'_>) -> Result<Served, Unobservable> {
     let mut reading = Reading::new(observation.host());
     reading.processes()?;
     observation.note("/proc/net/tcp, tcp6, udp, udp6, udplite, udplite6, sctp/eps");
     observation.note("/proc/*/fd");
     let found = reading.sockets(Some(&BTreeSet::new()))?;
-    let mut served = Vec::new();
+    let mut holders = Vec::new();
     for (socket, reach, namespace) in &found.sockets {
         if *reach == Reach::Network && *namespace == Namespace::Host {
             let endpoint = format!("{}/{}", socket.protocol, socket.port);
             for pid in reading.holders.get(&socket.inode).into_iter().flatten() {
-                served.push((*pid, endpoint.clone()));
+                holders.push((*pid, endpoint.clone()));
             }
         }
     }
-    Ok((served, reading.problems))
+    Ok(Served {
+        holders,
+        problems: reading.problems,
+    })
 }
 
 /// A process that holds sockets.
