@@ -35,6 +35,7 @@ mod file_walk;
 mod filesystem_space;
 mod firewall;
 mod firmware;
+mod firmware_update;
 mod group;
 mod guarded;
 mod installation;
@@ -257,6 +258,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<file_walk::FileWalk>(),
         Registered::of::<filesystem_space::FilesystemSpace>(),
         Registered::of::<firmware::Firmware>(),
+        Registered::of::<firmware_update::FirmwareUpdate>(),
         Registered::of::<cleartext::Cleartext>(),
         Registered::of::<container_daemon::ContainerDaemon>(),
         Registered::of::<container_isolation::ContainerIsolation>(),
