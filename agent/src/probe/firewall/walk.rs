@@ -349,3 +349,98 @@ fn drops(rules: &Ruleset, id: &ChainId, family: Family, seen: &mut BTreeSet<Chai
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::firewall::iptables;
+
+    /// What is let in by rules of iptables, as `name from restriction`.
+    fn let_in(policy: &str, rules: &[&str]) -> Result<Vec<String>, String> {
+        let rules: Vec<String> = rules.iter().map(|rule| format!("-A {rule}\n")).collect();
+        let text = format!(
+            "*filter\n:INPUT {policy} [0:0]\n:other - [0:0]\n{}COMMIT\n",
+            rules.concat()
+        );
+        let mut ruleset = Ruleset::default();
+        iptables::parse(&text, Family::Ipv4, "nft", &mut ruleset)?;
+        let walk = Walk {
+            rules: &ruleset,
+            family: Family::Ipv4,
+            interface: None,
+        };
+        let flows = walk.accepted()?;
+        Ok(flows
+            .iter()
+            .flat_map(|flow| {
+                let only = flow.only.iter().cloned().collect::<Vec<_>>().join(" and ");
+                flow.space
+                    .names()
+                    .into_iter()
+                    .map(move |name| format!("{name} from {only}"))
+            })
+            .collect())
+    }
+
+    #[test]
+    fn dropping_some_packets_closes_nothing() {
+        for rule in [
+            "INPUT -s 198.51.100.7 -j DROP",
+            "INPUT -m limit --limit 3/min -j DROP",
+            "INPUT -m set --match-set banned src -j DROP",
+            "INPUT -m conntrack --ctstate INVALID -j DROP",
+            "INPUT -i eth1 -j DROP",
+            "INPUT -p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP",
+            "INPUT -s 198.51.100.7 -j other",
+        ] {
+            let rules = [rule, "other -j DROP"];
+            assert_eq!(let_in("ACCEPT", &rules).unwrap(), ["any from "], "{rule}");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_from_a_chain_goes_on() {
+        let rules = [
+            "INPUT -p tcp -j other",
+            "INPUT -j REJECT",
+            "INPUT -p udp -m udp --dport 53 -j ACCEPT",
+            "other -p tcp -m tcp --dport 22 -j ACCEPT",
+            "other -p tcp -m multiport --dports 80,443 -j RETURN",
+            "other -p tcp -m tcp --dport 25 -s 192.0.2.0/24 -j ACCEPT",
+            "other -j DROP",
+        ];
+        let found = let_in("ACCEPT", &rules).unwrap();
+        assert_eq!(found, ["tcp/22 from ", "tcp/25 from 192.0.2.0/24"]);
+        let mut open = rules;
+        open[1] = "INPUT -p udp -j DROP";
+        let found = let_in("ACCEPT", &open).unwrap();
+        assert!(found.contains(&"tcp/80 from ".to_owned()), "{found:?}");
+        assert!(
+            !found
+                .iter()
+                .any(|flow| flow.starts_with("udp/") || flow == "udp from "),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error_only_where_it_lets_in() {
+        assert!(let_in("DROP", &["INPUT -m set --match-set friends src -j ACCEPT"]).is_err());
+        assert!(let_in("DROP", &["INPUT -m nonsense -j ACCEPT"]).is_err());
+        assert!(let_in("DROP", &["INPUT -j NFQUEUE --queue-num 0"]).is_err());
+        assert!(let_in("DROP", &["INPUT -j nowhere"]).is_err());
+        assert!(
+            let_in("DROP", &["INPUT -m nonsense -j DROP"])
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            let_in("DROP", &["INPUT -j other", "other -j INPUT"]).is_err(),
+            "a circle"
+        );
+        assert!(
+            let_in("DROP", &["INPUT -j ACCEPT -p tcp"]).is_err(),
+            "a match behind the target"
+        );
+    }
+}
