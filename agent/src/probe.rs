@@ -39,6 +39,7 @@ mod firmware_update;
 mod group;
 mod guarded;
 mod installation;
+mod integrity_monitor;
 mod job_access;
 mod journal;
 mod kernel_cmdline;
@@ -57,6 +58,7 @@ mod malware;
 mod malware_exclusions;
 mod malware_signatures;
 mod monitoring_agent;
+mod mount_options;
 mod nss;
 mod observation;
 mod package_changes;
@@ -93,6 +95,7 @@ mod time_sources;
 mod tls_listeners;
 mod tls_site;
 pub mod unit;
+mod usb_storage;
 mod utilities;
 mod virtual_machine;
 mod vpn;
@@ -264,6 +267,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<container_isolation::ContainerIsolation>(),
         Registered::of::<firewall::Firewall>(),
         Registered::of::<group::Groups>(),
+        Registered::of::<integrity_monitor::IntegrityMonitor>(),
         Registered::of::<job_access::JobAccess>(),
         Registered::of::<journal::Journal>(),
         Registered::of::<kernel_cmdline::KernelCmdline>(),
@@ -284,6 +288,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<bundles::Bundles>(),
         Registered::of::<package_changes::PackageChanges>(),
         Registered::of::<package_files::PackageFiles>(),
+        Registered::of::<mount_options::MountOptions>(),
         Registered::of::<package_index::PackageIndex>(),
         Registered::of::<package_sources::PackageSources>(),
         Registered::of::<pam::Pam>(),
@@ -309,6 +314,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<sysctl::Sysctl>(),
         Registered::of::<system::System>(),
         Registered::of::<time_sources::TimeSources>(),
+        Registered::of::<usb_storage::UsbStorage>(),
         Registered::of::<vpn::Vpn>(),
         Registered::of::<utilities::Utilities>(),
         Registered::of::<watch::Watching>(),
