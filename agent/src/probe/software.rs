@@ -65,6 +65,8 @@ enum ProblemKind {
     PermissionDenied,
     /// It is damaged, or of a form that is not known.
     Unparsable,
+    /// Its form is known, but not read here.
+    Unsupported,
     /// It was being changed.
     Busy,
     /// Anything else.
@@ -134,6 +136,7 @@ fn manager(database: &Database) -> ManagerFacts {
             kind: match problem.reason {
                 Reason::PermissionDenied => ProblemKind::PermissionDenied,
                 Reason::Unparsable => ProblemKind::Unparsable,
+                Reason::ToolMissing => ProblemKind::Unsupported,
                 Reason::Timeout => ProblemKind::Busy,
                 _ => ProblemKind::Other,
             },

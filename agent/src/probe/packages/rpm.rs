@@ -95,9 +95,11 @@ pub fn visit(
         }
         Form::Ndb => ndb::headers(host, path, &mut take)?,
         Form::BerkeleyDb => {
-            return Err(Unobservable::unparsable(
-                path,
-                "Berkeley DB is not read; update to an rpm that keeps SQLite (rpmdb --rebuilddb)",
+            return Err(Unobservable::new(
+                Reason::ToolMissing,
+                format!(
+                    "{path} is a Berkeley DB, as rpm kept it up to 4.15, and only rpm itself reads that"
+                ),
             ));
         }
     }
