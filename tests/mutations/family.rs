@@ -23,7 +23,7 @@ pub fn judge(name: &str) {
         root::layers(name, root, &folder).unwrap_or_else(|error| panic!("root {name}: {error}"));
     let mounted = layers.mounted(&folder.join("untouched")).unwrap();
     let judge = Judge::new(&root.params).approving(mounted.root(), &root.params);
-    let untouched = judge.judge(mounted.root());
+    let untouched = judge.judge(mounted.root(), |_| true);
     mounted.unmount().unwrap();
     if std::env::var_os(root::SHOW).is_some() {
         for (check, judgement) in &untouched {
@@ -59,7 +59,9 @@ fn mutated(
     for edit in &mutation.edits {
         edit.apply(mounted.root())?;
     }
-    let outcomes = judge.judge(mounted.root());
+    let outcomes = judge.judge(mounted.root(), |check| {
+        mutation.turns.contains_key(check) || mutation.tempts.contains(check)
+    });
     mounted.unmount().map_err(|error| error.to_string())?;
     std::fs::remove_dir_all(&place).map_err(|error| error.to_string())?;
     Ok(outcomes)
