@@ -33,13 +33,17 @@ pub(super) fn commands(
     let complete = timers.len() <= MAX_UNITS;
     for timer in timers.iter().take(MAX_UNITS) {
         let own = timer.trim_end_matches(".timer");
-        let settings = unit(observation, timer, "Timer")?;
+        let Some(settings) = unit(observation, timer, "Timer")? else {
+            continue;
+        };
         let service =
             last(&settings, "Unit").map_or_else(|| format!("{own}.service"), str::to_owned);
         if !service.ends_with(".service") {
             continue;
         }
-        let settings = unit(observation, &service, "Service")?;
+        let Some(settings) = unit(observation, &service, "Service")? else {
+            continue;
+        };
         let user = last(&settings, "User").unwrap_or("root");
         let dynamic = last(&settings, "DynamicUser").is_some_and(|value| {
             ["yes", "true", "on", "1"].contains(&value.to_ascii_lowercase().as_str())
@@ -68,15 +72,21 @@ fn last<'s>(settings: &'s [(String, String)], name: &str) -> Option<&'s str> {
         .filter(|value| !value.is_empty())
 }
 
-/// The assignments of one section of a unit: of the first file of its name, then of its drop-ins.
+/// The assignments of one section of a unit: of the first file of its name, then of its drop-ins. `None` for a unit that is
+/// masked (systemctl(1)): its first file is a link to /dev/null, so nothing starts it.
 fn unit(
     observation: &mut Observation<'_>,
     name: &str,
     section: &str,
-) -> Result<Vec<(String, String)>, Unobservable> {
+) -> Result<Option<Vec<(String, String)>>, Unobservable> {
     let mut found = Vec::new();
     for directory in DIRECTORIES {
-        if let Some(text) = observation.text(&format!("{directory}/{name}"))? {
+        let path = format!("{directory}/{name}");
+        if observation.host().read_link(&path).as_deref() == Ok("/dev/null") {
+            observation.note(&path);
+            return Ok(None);
+        }
+        if let Some(text) = observation.text(&path)? {
             found.extend(systemd_config::of_section(&text, section));
             break;
         }
@@ -92,5 +102,5 @@ fn unit(
             }
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }

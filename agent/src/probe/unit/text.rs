@@ -13,7 +13,8 @@ const UNIT_DIRECTORIES: [&str; 5] = [
     "/lib/systemd/system",
 ];
 
-/// The text of a unit with its drop-ins behind it, as systemd reads them.
+/// The text of a unit with its drop-ins behind it, as systemd reads them; `None` if there is no such unit or it is masked
+/// (its first file is a link to /dev/null), so that nothing starts it.
 ///
 /// # Errors
 /// [`Unobservable`] if a file is there and cannot be read.
@@ -24,6 +25,10 @@ pub(in crate::probe) fn text(
     let mut text = None;
     for directory in UNIT_DIRECTORIES {
         let path = format!("{directory}/{name}");
+        if observation.host().read_link(&path).as_deref() == Ok("/dev/null") {
+            observation.note(&path);
+            return Ok(None);
+        }
         if observation.host().stat(&path).is_ok() {
             text = observation.text(&path)?;
             break;
