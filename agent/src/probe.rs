@@ -20,6 +20,7 @@ mod backup;
 mod backup_record;
 mod bundles;
 mod certificates;
+mod cleanup;
 mod cleartext;
 mod clock;
 mod container_daemon;
@@ -252,6 +253,7 @@ pub fn registry() -> Vec<Registered> {
         Registered::of::<backup::Backup>(),
         Registered::of::<backup_record::BackupRecord>(),
         Registered::of::<certificates::Certificates>(),
+        Registered::of::<cleanup::Cleanup>(),
         Registered::of::<clock::Clock>(),
         Registered::of::<core_dump::CoreDump>(),
         Registered::of::<critical_files::CriticalFiles>(),
