@@ -116,6 +116,44 @@ fn excuses() -> Vec<Excuse> {
         let read = std::fs::read(path);
         read.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
     };
+    let hides = |process: PathBuf| {
+        let program = std::fs::read_link(process.join("exe"));
+        program.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    if processes().any(hides) {
+        for check in ["malware.protection.active", "edr.agent.healthy"] {
+            let why = "the kernel hides what some process executes, from root too";
+            excuses.push((check, Reason::PermissionDenied, why));
+        }
+    }
+    if !Path::new("/sys/kernel/security/lsm").exists() {
+        for check in ["kernel.lockdown", "mac.confinement", "mac.enforcing"] {
+            let why = "securityfs is not mounted, so the kernel does not say";
+            excuses.push((check, Reason::CoveragePartial, why));
+        }
+    }
+    if !Path::new("/usr/sbin/nft").exists() {
+        for check in ["net.firewall.active", "net.firewall.default_deny"] {
+            let why = "nothing here can list the kernel's rules";
+            excuses.push((check, Reason::ToolMissing, why));
+        }
+    }
+    let rpm = ["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
+    if rpm
+        .iter()
+        .all(|place| Path::new(place).join("rpmdb.sqlite").exists())
+    {
+        for check in [
+            "change.package.recorded",
+            "pkg.files.verified",
+            "software.dev_on_production",
+            "software.inventory",
+            "software.unapproved",
+        ] {
+            let why = "there are two databases of rpm, and nothing says which is the right one";
+            excuses.push((check, Reason::Conflict, why));
+        }
+    }
     if processes().any(|process| refused(process.join("maps"))) {
         excuses.push((
             "patch.process.stale",

@@ -8,7 +8,7 @@ use evidence::outcome::{Judgement, Outcome, Reason};
 /// A check, the reason of its error, and why nothing else could be said.
 pub type Excuse = (&'static str, Reason, &'static str);
 
-/// What the built-in bundle cannot know on any host.
+/// What the built-in bundle cannot know on any host that was just installed.
 const UNDECIDED: &[Excuse] = &[
     (
         "account.conflicting_roles",
@@ -19,6 +19,81 @@ const UNDECIDED: &[Excuse] = &[
         "account.local.approved",
         Reason::NoBaseline,
         "which accounts of people are approved is for the organisation to decide",
+    ),
+    (
+        "agent.integrity.self",
+        Reason::NoBaseline,
+        "which releases of the agent are approved is for the organisation to decide",
+    ),
+    (
+        "agent.integrity.self",
+        Reason::Missing,
+        "an agent that is run by hand has no bundle, key or unit to look at",
+    ),
+    (
+        "agent.privilege.readonly",
+        Reason::Missing,
+        "an agent that is run by hand is confined by no unit",
+    ),
+    (
+        "backup.job.recent",
+        Reason::Missing,
+        "no run has left a record; that no job is configured is what backup.job.configured says",
+    ),
+    (
+        "backup.verify.recent",
+        Reason::Missing,
+        "no run has left a record",
+    ),
+    (
+        "change.package.recorded",
+        Reason::NoBaseline,
+        "the windows for changes are for the organisation to decide",
+    ),
+    (
+        "config.baseline.drift",
+        Reason::NoBaseline,
+        "which settings are watched, and their values, is for the organisation to decide",
+    ),
+    (
+        "file.suid.baseline",
+        Reason::NoBaseline,
+        "which privileged programs are approved is for the organisation to decide",
+    ),
+    (
+        "net.dns.resolvers",
+        Reason::NoBaseline,
+        "which resolvers are approved is for the organisation to decide",
+    ),
+    (
+        "net.listen.expected",
+        Reason::NoBaseline,
+        "which services may listen is for the organisation to decide",
+    ),
+    (
+        "net.vpn.remote",
+        Reason::NoBaseline,
+        "which networks are trusted is for the organisation to decide",
+    ),
+    (
+        "pkg.files.verified",
+        Reason::CoveragePartial,
+        "files are compared over several rounds, so that none of them reads a whole host",
+    ),
+    (
+        "pkg.repos.approved",
+        Reason::NoBaseline,
+        "which sources of packages are approved is for the organisation to decide",
+    ),
+    (
+        "software.dev_on_production",
+        Reason::Missing,
+        "what a host is for is told by its tags, and nobody has given it any",
+    ),
+    (
+        "tls.listeners",
+        Reason::PermissionDenied,
+        "the agent connects to listeners only where its own configuration allows it",
     ),
 ];
 
