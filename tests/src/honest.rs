@@ -56,6 +56,11 @@ const UNDECIDED: &[Excuse] = &[
         "which settings are watched, and their values, is for the organisation to decide",
     ),
     (
+        "data.retention.cleanup",
+        Reason::NoBaseline,
+        "where data are temporary, and for how long, is for the organisation to decide",
+    ),
+    (
         "file.suid.baseline",
         Reason::NoBaseline,
         "which privileged programs are approved is for the organisation to decide",
