@@ -1,10 +1,9 @@
-//! The test data that others published, run against this crate.
+//! The test data that others published, run against this crate: `cargo run -p ledger --example published -- DIR`.
 //!
-//! The data is theirs and is not part of this repository. Unpack these repositories below one folder and name it in
-//! `PUBLISHED_VECTORS`, then run `cargo test -p ledger --test published -- --ignored`:
-//! `merkle` (transparency-dev/merkle, 417fb0c; its proofs are run by `merkle_vectors.rs`), `tessera` (transparency-dev/tessera, 1811ae1), `sunlight`
-//! (FiloSottile/sunlight, ed0bc38) and `C2SP` (C2SP/C2SP, 5ba5ee8). A missing folder or file is a failure, and so is
-//! another number of vectors than those commits have.
+//! The data is theirs and is not part of this repository, so this is a program and no test. DIR holds these repositories,
+//! unpacked: `merkle` (transparency-dev/merkle, 417fb0c; its proofs are run by `tests/merkle_vectors.rs`), `tessera`
+//! (transparency-dev/tessera, 1811ae1), `sunlight` (FiloSottile/sunlight, ed0bc38) and `C2SP` (C2SP/C2SP, 5ba5ee8). It ends
+//! in a panic at the first that is missing or wrong.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +17,17 @@ use ledger::key::{Skey, Vkey};
 use ledger::note::{MAX_NOTE_BYTES, Note};
 use ledger::tile::{TilePath, decode_hashes};
 
+fn main() {
+    the_reference_leaves_give_the_reference_roots();
+    tesseras_checkpoints_open_and_its_tiles_rebuild_their_roots();
+    sunlights_witnesses_cosigned_their_checkpoints();
+    the_specifications_own_note_opens();
+    println!("merkle, tessera, sunlight and C2SP: all as published");
+}
+
 fn published(path: &str) -> PathBuf {
-    let root = std::env::var_os("PUBLISHED_VECTORS")
-        .expect("PUBLISHED_VECTORS names the folder with the published repositories");
-    Path::new(&root).join(path)
+    let root = std::env::args_os().nth(1);
+    Path::new(&root.expect("the folder with the published repositories")).join(path)
 }
 
 fn read(path: &str) -> Vec<u8> {
@@ -46,8 +52,6 @@ fn constants(function: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-#[test]
-#[ignore = "needs PUBLISHED_VECTORS"]
 fn the_reference_leaves_give_the_reference_roots() {
     let (leaves, roots, nodes) = (
         constants("LeafInputs"),
@@ -63,8 +67,6 @@ fn the_reference_leaves_give_the_reference_roots() {
     }
 }
 
-#[test]
-#[ignore = "needs PUBLISHED_VECTORS"]
 fn tesseras_checkpoints_open_and_its_tiles_rebuild_their_roots() {
     let script = read_text("tessera/testdata/build_log.sh");
     let key = |start: &str| {
@@ -76,33 +78,40 @@ fn tesseras_checkpoints_open_and_its_tiles_rebuild_their_roots() {
     let vkey: Vkey =
         "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
             .parse()
-            .unwrap();
+            .expect("as published");
     assert_eq!(skey.vkey(), vkey);
     for size in 0..16_u16 {
         let file = read(&format!("tessera/testdata/log/checkpoint.{size}"));
-        let signed = SignedCheckpoint::open(&file, &vkey, &[]).unwrap();
+        let signed = SignedCheckpoint::open(&file, &vkey, &[]).expect("as published");
         assert_eq!(signed.checkpoint().size, u64::from(size));
-        assert_eq!(signed.checkpoint().sign(&skey).unwrap().to_bytes(), file);
+        assert_eq!(
+            signed
+                .checkpoint()
+                .sign(&skey)
+                .expect("as published")
+                .to_bytes(),
+            file
+        );
         if size == 0 {
             continue;
         }
-        let path: TilePath = format!("tile/0/000.p/{size}").parse().unwrap();
+        let path: TilePath = format!("tile/0/000.p/{size}")
+            .parse()
+            .expect("as published");
         let tile = read(&format!("tessera/testdata/log/{path}"));
         let entries = read(&format!("tessera/testdata/log/tile/entries/000.p/{size}"));
         let hashes: Vec<Digest> = bundle::decode(&entries, size)
-            .unwrap()
+            .expect("as published")
             .into_iter()
             .map(leaf_hash)
             .collect();
-        assert_eq!(decode_hashes(&path, &tile).unwrap(), hashes);
+        assert_eq!(decode_hashes(&path, &tile).expect("as published"), hashes);
         let mut frontier = Frontier::new();
         frontier.extend(hashes);
         assert_eq!(frontier.root(), signed.checkpoint().root);
     }
 }
 
-#[test]
-#[ignore = "needs PUBLISHED_VECTORS"]
 fn sunlights_witnesses_cosigned_their_checkpoints() {
     let folder = "sunlight/cmd/skylight/testdata";
     for (witness, log) in [
@@ -116,15 +125,20 @@ fn sunlights_witnesses_cosigned_their_checkpoints() {
         ),
     ] {
         let about: serde_json::Value =
-            serde_json::from_slice(&read(&format!("{folder}/{witness}/witness.v0.json"))).unwrap();
-        let vkey: Vkey = about["verifier_keys"][0].as_str().unwrap().parse().unwrap();
+            serde_json::from_slice(&read(&format!("{folder}/{witness}/witness.v0.json")))
+                .expect("as published");
+        let vkey: Vkey = about["verifier_keys"][0]
+            .as_str()
+            .expect("as published")
+            .parse()
+            .expect("as published");
         let bytes = read(&format!("{folder}/{witness}/{log}/checkpoint"));
-        let note = Note::parse(&bytes, MAX_NOTE_BYTES).unwrap();
+        let note = Note::parse(&bytes, MAX_NOTE_BYTES).expect("as published");
         let known = [vkey];
-        let valid = note.verify(&known).unwrap();
+        let valid = note.verify(&known).expect("as published");
         assert_eq!(valid.len(), 1);
         assert_eq!(valid[0].time_s, Some(1_767_139_200));
-        let head = Checkpoint::parse(note.text()).unwrap();
+        let head = Checkpoint::parse(note.text()).expect("as published");
         assert_eq!(head.size, 300);
         let origin = Digest::of(head.origin.as_str().as_bytes()).to_hex();
         assert_eq!(log, origin, "the folder is the origin's digest");
@@ -138,8 +152,6 @@ fn sunlights_witnesses_cosigned_their_checkpoints() {
     }
 }
 
-#[test]
-#[ignore = "needs PUBLISHED_VECTORS"]
 fn the_specifications_own_note_opens() {
     let specification = read_text("C2SP/signed-note.md");
     let vkey: Vkey = specification
@@ -154,6 +166,6 @@ fn the_specifications_own_note_opens() {
         .split("```\n")
         .find(|block| block.starts_with("This is an example message."))
         .expect("the example's note");
-    let note = Note::parse(note.as_bytes(), MAX_NOTE_BYTES).unwrap();
-    assert_eq!(note.verify(&[vkey]).unwrap().len(), 1);
+    let note = Note::parse(note.as_bytes(), MAX_NOTE_BYTES).expect("as published");
+    assert_eq!(note.verify(&[vkey]).expect("as published").len(), 1);
 }
