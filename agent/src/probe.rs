@@ -19,6 +19,7 @@ mod auto_update_run;
 mod backup;
 mod backup_record;
 mod bundles;
+mod capability;
 mod certificates;
 mod cleanup;
 mod cleartext;

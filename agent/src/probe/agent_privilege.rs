@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::agent_process::{self, AgentProcess};
 use super::process_status::ProcessStatus;
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, capability};
 
 /// The probe `agent_privilege`.
 pub struct AgentPrivilege;
@@ -50,50 +50,6 @@ struct Service {
     cpu_weight: Option<i64>,
 }
 
-/// Names by number (include/uapi/linux/capability.h).
-const CAPABILITIES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
 /// Ticks of process times a second: USER_HZ is 100 on every architecture that distributions build for.
 const TICKS: i64 = 100;
 const HOUR: i64 = 3600;
@@ -133,8 +89,8 @@ fn look(
     };
     Ok(Service {
         uid: status.uid,
-        capabilities: names(status.effective),
-        bounding: names(status.bounding),
+        capabilities: capability::names(status.effective),
+        bounding: capability::names(status.bounding),
         no_new_privileges: status.no_new_privileges,
         system_call_filter: status.is_filtered(),
         writable: writable(&mounts),
@@ -143,19 +99,6 @@ fn look(
         memory_limit_mib: limit(observation, "memory.max")?.map(|bytes| bytes / 1024 / 1024),
         cpu_weight: limit(observation, "cpu.weight")?,
     })
-}
-
-/// Names of the bits set; one that is newer than this list is `cap_N`.
-fn names(mask: u64) -> Vec<String> {
-    let mut names: Vec<String> = (0..64_usize)
-        .filter(|bit| mask >> bit & 1 == 1)
-        .map(|bit| match CAPABILITIES.get(bit) {
-            Some(name) => (*name).to_owned(),
-            None => format!("cap_{bit}"),
-        })
-        .collect();
-    names.sort();
-    names
 }
 
 /// Mount points that are not read-only; a later mount on the same point hides the earlier one.
@@ -218,13 +161,6 @@ fn cpu_permille(stat: &str, uptime: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn capabilities_have_names() {
-        assert_eq!(names(0), Vec::<String>::new());
-        assert_eq!(names(0b110), ["dac_override", "dac_read_search"]);
-        assert_eq!(names(1 << 60), ["cap_60"]);
-    }
 
     #[test]
     fn only_the_uppermost_mount_counts() {

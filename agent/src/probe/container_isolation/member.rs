@@ -6,54 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::{Host, HostError};
+use crate::probe::capability;
 use crate::probe::storage::mount::{Mount, parse_mountinfo};
 
 /// Most bytes of a file of a process.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Capabilities by number (linux/capability.h).
-const CAPABILITIES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
 /// Namespaces that a container should have of its own.
 const NAMESPACES: [&str; 4] = ["ipc", "net", "pid", "uts"];
 /// File systems that show the kernel, not the host's files.
@@ -182,7 +139,7 @@ impl Member {
             let mask = field(set)
                 .and_then(|hex| u64::from_str_radix(hex, 16).ok())
                 .ok_or_else(|| missing(set))?;
-            capabilities.extend(named(mask));
+            capabilities.extend(capability::names(mask));
         }
         let users = field("Uid").ok_or_else(|| missing("Uid"))?;
         let own_users = Some(host.read_link(&path("ns/user"))?) != views.users;
@@ -245,18 +202,6 @@ impl Member {
     }
 }
 
-/// The names of a set of capabilities; one without a name here is told by its number.
-fn named(mask: u64) -> Vec<String> {
-    (0..64)
-        .filter(|bit| mask >> bit & 1 == 1)
-        .map(|bit| {
-            CAPABILITIES
-                .get(bit)
-                .map_or_else(|| bit.to_string(), |name| (*name).to_owned())
-        })
-        .collect()
-}
-
 /// `docker-default (enforce)`, `unconfined`, `system_u:system_r:container_t:s0:c1,c2`.
 fn confinement(host: &dyn Host, pid: u32, views: &Views<'_>) -> Result<Confinement, HostError> {
     if !views.apparmor && !views.selinux {
@@ -286,21 +231,4 @@ fn confinement(host: &dyn Host, pid: u32, views: &Views<'_>) -> Result<Confineme
     } else {
         Confinement::Unconfined
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sets_of_capabilities_are_named() {
-        assert_eq!(
-            named(0xa804_25fb).len(),
-            14,
-            "what Docker leaves by default"
-        );
-        assert!(named(1 << 21).contains(&"sys_admin".to_owned()));
-        assert_eq!(named(1 << 50), ["50"]);
-        assert!(named(0).is_empty());
-    }
 }

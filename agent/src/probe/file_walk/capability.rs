@@ -1,49 +1,7 @@
 //! The extended attribute `security.capability`: struct vfs_cap_data of linux/capability.h, capabilities(7).
 
-/// Names in the order of their numbers.
-const NAMES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
+use crate::probe::capability;
+
 const EFFECTIVE: u32 = 1;
 
 /// Capabilities of a file.
@@ -94,13 +52,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Capabilities, String> {
 }
 
 fn names(set: u64) -> String {
-    let names: Vec<String> = (0..64)
-        .filter(|bit| set >> bit & 1 != 0)
-        .map(|bit| match NAMES.get(bit) {
-            Some(name) => format!("cap_{name}"),
-            None => format!("cap_{bit}"),
-        })
-        .collect();
+    let names = capability::names(set).into_iter();
+    let names: Vec<String> = names.map(|name| format!("cap_{name}")).collect();
     names.join(",")
 }
 
