@@ -186,7 +186,25 @@ pub(in crate::queries) fn skew_words(ms: i64) -> String {
     let sign = if ms < 0 { '-' } else { '+' };
     let size = ms.unsigned_abs();
     match size {
-        0..60_000 => format!("{sign}{}.{} s", size / 1000, size % 1000 / 100),
+        0..100 => "less than 0.1 s".to_owned(),
+        100..60_000 => format!("{sign}{}.{} s", size / 1000, size % 1000 / 100),
         _ => format!("{sign}{}", span(i64::try_from(size).unwrap_or(i64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_right_has_no_sign() {
+        for (ms, words) in [
+            (-40, "less than 0.1 s"),
+            (0, "less than 0.1 s"),
+            (-100, "-0.1 s"),
+            (59_999, "+59.9 s"),
+        ] {
+            assert_eq!(skew_words(ms), words);
+        }
     }
 }
