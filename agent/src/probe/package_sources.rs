@@ -8,6 +8,7 @@ mod ini;
 mod pacman;
 mod zypp;
 
+pub(super) use pacman::PacmanSettings;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -132,8 +133,28 @@ pub(super) fn rpm_repositories(
         .collect())
 }
 
+/// What pacman is told of its repositories.
+///
+/// # Errors
+/// [`Unobservable`] if its configuration cannot be read.
+pub(super) fn pacman_settings(
+    observation: &mut Observation<'_>,
+) -> Result<PacmanSettings, Unobservable> {
+    pacman::settings(observation)
+}
+
+/// The lines that name apk's repositories, each with its file.
+///
+/// # Errors
+/// [`Unobservable`] if they cannot be read.
+pub(super) fn apk_lines(
+    observation: &mut Observation<'_>,
+) -> Result<Vec<(String, String)>, Unobservable> {
+    apk::lines(observation)
+}
+
 /// A URL as people compare it: without credentials, query and the slash at its end.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let url = url.trim_end_matches('/');
     match url.split_once("://") {

@@ -12,12 +12,14 @@
 //! one table takes, is C, and opens files by path behind the host port, so neither an unpacked root's links nor a
 //! recording could be held to it. A database that has a form that is not known is an error, never an empty list.
 
-mod apk;
+pub mod apk;
+pub mod compression;
 mod dpkg;
 mod glob;
-mod pacman;
+pub mod pacman;
 mod purl;
 pub mod rpm;
+pub mod tar;
 
 use evidence::time::Timestamp;
 use schemars::JsonSchema;
@@ -129,6 +131,21 @@ pub fn present(observation: &mut Observation<'_>) -> Result<Vec<Manager>, Unobse
         .into_iter()
         .filter_map(|(manager, present)| present.then_some(manager))
         .collect())
+}
+
+/// The manager that the distribution itself is made of: another may be installed beside it. `None` if none is found.
+///
+/// # Errors
+/// [`Unobservable`] if it cannot be told which there are.
+pub fn chief(observation: &mut Observation<'_>) -> Result<Option<Manager>, Unobservable> {
+    if super::debian::distribution(observation)?.is_some() {
+        return Ok(Some(Manager::Dpkg));
+    }
+    let present = present(observation)?;
+    let by_rank = [Manager::Rpm, Manager::Pacman, Manager::Apk];
+    Ok(by_rank
+        .into_iter()
+        .find(|manager| present.contains(manager)))
 }
 
 fn too_many(path: &str) -> Unobservable {

@@ -1,7 +1,10 @@
 //! Security fixes that the archives offer and that are not installed.
 
+mod apk;
+mod pacman;
 mod publication;
 mod rpm;
+mod unmarked;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,7 +19,8 @@ use super::debian::package::{Package, STATUS};
 use super::debian::preference::{self, Pin};
 use super::debian::stanza::Stanzas;
 use super::debian::version::compare;
-use super::{Observation, Probe, Unobservable, debian, packages};
+use super::packages::{self, Manager};
+use super::{Observation, Probe, Unobservable};
 use crate::host::HostError;
 
 /// Most pending updates listed.
@@ -28,7 +32,8 @@ pub struct SecurityUpdates;
 /// Facts of pending security updates.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SecurityUpdatesFacts {
-    /// Archives with security fixes of this release whose indexes were compared.
+    /// Archives with security fixes of this release whose indexes were compared; under pacman and apk, which do not tell
+    /// fixes from other updates, every repository.
     archives: Vec<String>,
     /// Installed packages that were compared.
     installed: u64,
@@ -58,9 +63,14 @@ struct Pending {
     /// Since when a fix is known to be available: when the agent first saw one, or when a list that has it was
     /// published, whichever is earlier.
     first_seen: Timestamp,
-    /// The package is on hold (`apt-mark hold`).
+    /// The time before which it cannot have been available, where that is not the same: when it was built, or when a look
+    /// did not find it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
+    /// The package is on hold (`apt-mark hold`; pacman's `IgnorePkg` and `IgnoreGroup`).
     held: bool,
-    /// apt's preferences keep this version from being chosen.
+    /// apt's preferences, a version asked for by apk's world, or the `Usage` of pacman's repository keep this version from
+    /// being chosen.
     pinned: bool,
 }
 
@@ -90,10 +100,15 @@ impl Probe for SecurityUpdates {
     type Facts = SecurityUpdatesFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<SecurityUpdatesFacts, Unobservable> {
-        if debian::distribution(observation)?.is_none()
-            && let Some(database) = packages::rpm::locate(observation)?
-        {
-            return rpm::observe(observation, &database);
+        match packages::chief(observation)? {
+            Some(Manager::Rpm) => {
+                if let Some(database) = packages::rpm::locate(observation)? {
+                    return rpm::observe(observation, &database);
+                }
+            }
+            Some(Manager::Pacman) => return pacman::observe(observation),
+            Some(Manager::Apk) => return apk::observe(observation),
+            Some(Manager::Dpkg) | None => {}
         }
         let archives = Archives::read(observation)?;
         let (indexes, complete) = indexes(observation, &archives)?;
@@ -107,7 +122,7 @@ impl Probe for SecurityUpdates {
             earlier.pending
         } else {
             let mut found = compare_all(observation, &archives.packages, &indexes)?;
-            keep_first_sight(&mut found, &earlier.pending);
+            keep_first_sight(&mut found, &earlier.pending, compare);
             publication::date(observation, &archives, &mut found)?;
             observation.remember(
                 "found",
@@ -270,6 +285,7 @@ fn add(found: &mut Found, package: &Package, version: &str, archive: &Archive, s
         fixed_by: version.to_owned(),
         archive: archive.name(),
         first_seen: since,
+        not_before: None,
         held: package.held,
         pinned: false,
     });
@@ -284,7 +300,11 @@ fn add(found: &mut Found, package: &Package, version: &str, archive: &Archive, s
 }
 
 /// A package stays pending from the first fix that was not installed, even if a newer fix has replaced it since.
-fn keep_first_sight(found: &mut [Pending], earlier: &[Pending]) {
+fn keep_first_sight(
+    found: &mut [Pending],
+    earlier: &[Pending],
+    compare: fn(&str, &str) -> Ordering,
+) {
     for pending in found {
         let known = earlier.iter().find(|known| {
             known.name == pending.name
@@ -293,6 +313,7 @@ fn keep_first_sight(found: &mut [Pending], earlier: &[Pending]) {
         });
         if let Some(known) = known {
             pending.first_seen = pending.first_seen.min(known.first_seen);
+            pending.not_before = known.not_before.filter(|time| *time < pending.first_seen);
         }
     }
 }

@@ -17,19 +17,8 @@ pub(super) fn read(
         return Ok(());
     }
     facts.tools.push(Tool::Apk);
-    let mut paths = vec![MAIN.to_owned()];
-    for directory in PARTS {
-        for entry in observation.list(directory)?.unwrap_or_default() {
-            if entry.name.ends_with(".list") {
-                paths.push(format!("{directory}/{}", entry.name));
-            }
-        }
-    }
-    for path in paths {
-        let text = observation.text(&path)?.unwrap_or_default();
-        facts
-            .repositories
-            .extend(text.lines().filter_map(|line| source(line, &path)));
+    for (path, line) in lines(observation)? {
+        facts.repositories.push(source(&line, &path));
     }
     let options = observation.text(OPTIONS)?.unwrap_or_default();
     let loose = options
@@ -44,14 +33,32 @@ pub(super) fn read(
     Ok(())
 }
 
-/// A repository: a URL or path, with a tag before it for packages that are asked for by that tag only.
-fn source(line: &str, file: &str) -> Option<SourceFacts> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
+/// The lines that name repositories, each with its file.
+pub(super) fn lines(
+    observation: &mut Observation<'_>,
+) -> Result<Vec<(String, String)>, Unobservable> {
+    let mut paths = vec![MAIN.to_owned()];
+    for directory in PARTS {
+        for entry in observation.list(directory)?.unwrap_or_default() {
+            if entry.name.ends_with(".list") {
+                paths.push(format!("{directory}/{}", entry.name));
+            }
+        }
     }
+    let mut found = Vec::new();
+    for path in paths {
+        let text = observation.text(&path)?.unwrap_or_default();
+        let lines = text.lines().map(str::trim);
+        let named = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        found.extend(named.map(|line| (path.clone(), line.to_owned())));
+    }
+    Ok(found)
+}
+
+/// A repository: a URL or path, with a tag before it for packages that are asked for by that tag only.
+fn source(line: &str, file: &str) -> SourceFacts {
     let name: Vec<String> = line.split_whitespace().map(shown).collect();
-    Some(SourceFacts {
+    SourceFacts {
         tool: Tool::Apk,
         name: name.join(" "),
         file: file.to_owned(),
@@ -59,5 +66,5 @@ fn source(line: &str, file: &str) -> Option<SourceFacts> {
         weakened: Vec::new(),
         replay: Vec::new(),
         signed_by: None,
-    })
+    }
 }

@@ -18,9 +18,7 @@ pub(super) fn read(
         return Ok(());
     }
     facts.tools.push(Tool::Pacman);
-    let mut found: Vec<(Section, String)> = vec![(Section::default(), MAIN.to_owned())];
-    let mut left = MAX_FILES;
-    include(observation, MAIN, MAX_DEPTH, &mut left, &mut found)?;
+    let found = configuration(observation)?;
     let mut general = Level::default();
     for (section, _) in found
         .iter()
@@ -52,6 +50,60 @@ pub(super) fn read(
     Ok(())
 }
 
+/// What pacman is told of its repositories and of packages that stay as they are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::probe) struct PacmanSettings {
+    /// The repositories in order, each with whether packages are upgraded from it.
+    pub(in crate::probe) repositories: Vec<(String, bool)>,
+    /// Patterns of packages that are not upgraded.
+    pub(in crate::probe) ignored: Vec<String>,
+    /// Patterns of groups whose packages are not.
+    pub(in crate::probe) ignored_groups: Vec<String>,
+}
+
+pub(super) fn settings(observation: &mut Observation<'_>) -> Result<PacmanSettings, Unobservable> {
+    let mut settings = PacmanSettings::default();
+    for (section, _) in configuration(observation)? {
+        let words = |name: &str| -> Vec<String> {
+            let named = section.entries().iter().filter(|(known, _)| known == name);
+            let words = named.flat_map(|(_, value)| value.split_whitespace());
+            words.map(str::to_owned).collect()
+        };
+        if section.name == "options" {
+            settings.ignored.extend(words("IgnorePkg"));
+            settings.ignored_groups.extend(words("IgnoreGroup"));
+            if let Some(place) = section.get("DBPath")
+                && place.trim_end_matches('/') != "/var/lib/pacman"
+            {
+                let problem = format!("databases in another place, {place:?}, are not followed");
+                return Err(Unobservable::unparsable(MAIN, problem));
+            }
+        } else if !section.name.is_empty() {
+            let usage = words("Usage");
+            let upgrades =
+                usage.is_empty() || usage.iter().any(|word| word == "All" || word == "Upgrade");
+            let known = settings
+                .repositories
+                .iter()
+                .any(|(name, _)| *name == section.name);
+            if !known {
+                settings.repositories.push((section.name.clone(), upgrades));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+/// All sections in order, each with its file.
+fn configuration(
+    observation: &mut Observation<'_>,
+) -> Result<Vec<(Section, String)>, Unobservable> {
+    let mut found: Vec<(Section, String)> = vec![(Section::default(), MAIN.to_owned())];
+    let mut left = MAX_FILES;
+    include(observation, MAIN, MAX_DEPTH, &mut left, &mut found)?;
+    Ok(found)
+}
+
 /// Reads a file into sections; what an included file says belongs to the section that is open.
 fn include(
     observation: &mut Observation<'_>,
@@ -60,7 +112,13 @@ fn include(
     left: &mut usize,
     found: &mut Vec<(Section, String)>,
 ) -> Result<(), Unobservable> {
-    let text = observation.required_text(path)?;
+    // White space before a line means nothing here.
+    let text: Vec<String> = observation
+        .required_text(path)?
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .collect();
+    let text = text.join("\n");
     *left = left
         .checked_sub(1)
         .ok_or_else(|| Unobservable::unparsable(path, "too many included files"))?;

@@ -1,6 +1,10 @@
 //! apk's database (apk-package(5) index form): stanzas of `X:value` lines, parted by empty lines.
 
+pub mod version;
+
 use std::io::{BufRead, BufReader, Read};
+
+use evidence::time::Timestamp;
 
 use super::{Database, MAX_PACKAGES, Manager, Package, too_many};
 use crate::probe::{Observation, Unobservable};
@@ -10,9 +14,11 @@ const PATHS: [&str; 2] = ["/usr/lib/apk/db/installed", "/lib/apk/db/installed"];
 /// Longest line: a list of dependencies stays far below.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
-pub(super) fn locate(
-    observation: &mut Observation<'_>,
-) -> Result<Option<&'static str>, Unobservable> {
+/// Where the database lies.
+///
+/// # Errors
+/// [`Unobservable`] if the agent may not look.
+pub fn locate(observation: &mut Observation<'_>) -> Result<Option<&'static str>, Unobservable> {
     for path in PATHS {
         if observation.stat(path)?.is_some() {
             return Ok(Some(path));
@@ -37,11 +43,27 @@ pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Database>
     }))
 }
 
-fn parse(file: impl Read, path: &str) -> Result<Vec<Package>, Unobservable> {
-    let mut reader = BufReader::new(file);
+/// A package of a database or an index.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The package.
+    pub package: Package,
+    /// When it was built.
+    pub built: Option<Timestamp>,
+}
+
+/// Visits the packages of a database or an index.
+///
+/// # Errors
+/// [`Unobservable`] if it cannot be read to its end.
+pub fn entries(
+    mut reader: impl BufRead,
+    path: &str,
+    visit: &mut dyn FnMut(Entry),
+) -> Result<(), Unobservable> {
     let mut line = Vec::new();
-    let mut packages = Vec::new();
-    let mut package = Package::default();
+    let mut entry = Entry::default();
+    let mut left = MAX_PACKAGES;
     loop {
         line.clear();
         let length = (&mut reader)
@@ -51,19 +73,18 @@ fn parse(file: impl Read, path: &str) -> Result<Vec<Package>, Unobservable> {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\n', '\r']);
         if text.is_empty() {
-            let done = std::mem::take(&mut package);
-            if done != Package::default() {
-                if done.name.is_empty() || done.version.is_empty() {
-                    let problem = format!("a package without name or version: {}", done.name);
+            let done = std::mem::take(&mut entry);
+            if done != Entry::default() {
+                if done.package.name.is_empty() || done.package.version.is_empty() {
+                    let problem =
+                        format!("a package without name or version: {}", done.package.name);
                     return Err(Unobservable::unparsable(path, problem));
                 }
-                if packages.len() == MAX_PACKAGES {
-                    return Err(too_many(path));
-                }
-                packages.push(done);
+                left = left.checked_sub(1).ok_or_else(|| too_many(path))?;
+                visit(done);
             }
             if length == 0 {
-                return Ok(packages);
+                return Ok(());
             }
             continue;
         }
@@ -74,14 +95,24 @@ fn parse(file: impl Read, path: &str) -> Result<Vec<Package>, Unobservable> {
                 format!("no field: {shown:?}"),
             ));
         };
+        let package = &mut entry.package;
         match field {
             "P" => value.clone_into(&mut package.name),
             "V" => value.clone_into(&mut package.version),
             "A" => value.clone_into(&mut package.architecture),
             "o" => package.source = Some(value.to_owned()).filter(|origin| *origin != package.name),
+            "t" => entry.built = value.parse().ok().map(Timestamp::from_unix_seconds),
             _ => {}
         }
     }
+}
+
+fn parse(file: impl Read, path: &str) -> Result<Vec<Package>, Unobservable> {
+    let mut packages = Vec::new();
+    entries(BufReader::new(file), path, &mut |entry| {
+        packages.push(entry.package);
+    })?;
+    Ok(packages)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! pacman's local database: a directory a package with its `desc`, whose values stand below `%FIELD%` lines.
 
+pub mod version;
+
 use evidence::time::Timestamp;
 
 use super::{Database, MAX_PACKAGES, Manager, Package, too_many};
@@ -7,7 +9,7 @@ use crate::host::{FileKind, HostError};
 use crate::probe::{Observation, Unobservable};
 
 /// The database; its format is named by the file beside the directories.
-const LOCAL: &str = "/var/lib/pacman/local";
+pub const LOCAL: &str = "/var/lib/pacman/local";
 const FORMAT: &str = "ALPM_DB_VERSION";
 /// The only format since pacman 4.2.
 const KNOWN_FORMAT: &str = "9";

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileState, MAX_PENDING, Pending, SecurityUpdatesFacts, settled, state};
+use super::{
+    FileState, MAX_PENDING, Pending, SecurityUpdatesFacts, keep_first_sight, settled, state,
+};
 use crate::probe::packages::rpm::Location;
 use crate::probe::packages::{self, Manager, Package};
 use crate::probe::rpm_repository::version::compare;
@@ -70,7 +72,7 @@ pub(super) fn observe(
             .map_err(|error| Unobservable::unparsable(&file.path, error))?;
         }
         let mut pending: Vec<Pending> = found.into_values().collect();
-        keep_first_sight(&mut pending, &earlier.pending);
+        keep_first_sight(&mut pending, &earlier.pending, compare);
         let remembered = Remembered {
             files: if settled(&files, observation.now()) {
                 files
@@ -132,6 +134,7 @@ fn add(
         fixed_by: fix.version.clone(),
         archive: repository.id.clone(),
         first_seen: since,
+        not_before: None,
         held: false,
         pinned: false,
     });
@@ -143,17 +146,4 @@ fn add(
         pending.fixed_by.clone_from(&fix.version);
     }
     pending.first_seen = pending.first_seen.min(since);
-}
-
-fn keep_first_sight(pending: &mut [Pending], earlier: &[Pending]) {
-    for update in pending {
-        let known = earlier.iter().find(|known| {
-            known.name == update.name
-                && known.architecture == update.architecture
-                && compare(&known.available, &update.installed) == Ordering::Greater
-        });
-        if let Some(known) = known {
-            update.first_seen = update.first_seen.min(known.first_seen);
-        }
-    }
 }
