@@ -10,6 +10,7 @@ mod audit;
 mod audit_rule;
 mod clock;
 mod connection;
+mod detached;
 pub mod filesystem;
 mod program;
 pub mod recorded;
@@ -18,13 +19,14 @@ pub mod traced;
 pub mod walk;
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evidence::outcome::Reason;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use connection::{Conversation, Step};
+pub use detached::{Begun, Detached, Running};
 pub use filesystem::FileSystemHost;
 pub use program::{Program, ProgramOutput};
 pub use recorded::RecordedHost;
@@ -40,6 +42,13 @@ pub const PROGRAM_DEADLINE: Duration = Duration::from_secs(20);
 pub trait Host: Sync {
     /// Whether kernel and services can be asked: false for an unpacked root, whose persisted state alone counts.
     fn is_live(&self) -> bool;
+
+    /// The same host for a thread that may outlive its caller, if it can keep anyone waiting: after `until` it refuses
+    /// every answer with [`HostError::Timeout`]. `None` of a host that always answers at once.
+    fn detached(&self, until: Instant) -> Option<Detached> {
+        let _ = until;
+        None
+    }
 
     /// The files whose named settings the agent's own configuration allows to be read; none by default.
     fn allowed_settings(&self) -> &[AllowedFile] {

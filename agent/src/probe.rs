@@ -32,6 +32,7 @@ mod cpu_vulnerability;
 mod critical_files;
 mod crypto_policy;
 mod daemon_process;
+mod deadline;
 mod debian;
 mod disk_health;
 mod file_walk;
@@ -106,7 +107,7 @@ mod vpn;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::Duration;
 
 use evidence::fact::{FactSet, Facts};
 use evidence::id::ProbeId;
@@ -117,10 +118,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use deadline::Bench;
 pub(crate) use nss::redacted_password;
 pub use observation::{Memory, Observation, VolatileMemory};
 
-use crate::host::traced::Traced;
 use crate::host::{Host, HostError};
 use crate::watch::Reads;
 
@@ -164,6 +165,8 @@ pub trait Probe {
     const ID: &'static str;
     /// Its facts. No floats; optional members are `Option` with `skip_serializing_if`; closed words are enums.
     type Facts: Serialize + JsonSchema;
+    /// How long it may take on a live host or an unpacked root before it is given up.
+    const DEADLINE: Duration = Duration::from_secs(60);
 
     /// Observes.
     ///
@@ -178,6 +181,7 @@ pub struct Registered {
     id: &'static str,
     observe: fn(&mut Observation<'_>) -> Result<Value, Unobservable>,
     schema: fn() -> Value,
+    deadline: Duration,
 }
 
 impl Registered {
@@ -186,6 +190,7 @@ impl Registered {
             id: P::ID,
             observe: observe::<P>,
             schema: schema::<P>,
+            deadline: P::DEADLINE,
         }
     }
 
@@ -352,16 +357,13 @@ pub fn observe_each<'p>(
         .collect();
     let mut facts = FactSet::new();
     let mut places = BTreeMap::new();
+    let mut bench = Bench::default();
     for id in wanted {
         let Some(probe) = known.get(id.as_str()).filter(|_| !facts.contains_key(id)) else {
             continue;
         };
-        let mut reads = Reads::default();
-        let traced = Traced::new(host, &mut reads);
-        let mut observation = Observation::new(&traced, memory, probe.id, now);
-        let began = Instant::now();
-        facts.insert(id.clone(), probe.facts(&mut observation));
-        reads.took = began.elapsed();
+        let (found, reads) = bench.observe(*probe, host, memory, now);
+        facts.insert(id.clone(), found);
         places.insert(id.clone(), reads);
     }
     (facts, places)

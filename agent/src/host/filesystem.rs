@@ -2,31 +2,45 @@
 
 use std::ffi::CString;
 use std::io::Read;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use evidence::time::Timestamp;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::{
-    AllowedFile, AuditStatus, ClockState, Conversation, DirEntry, FileKind, Host, HostError,
-    Program, ProgramOutput, Space, Stat, WalkPlan, Walked, audit, connection, program,
+    AllowedFile, AuditStatus, ClockState, Conversation, Detached, DirEntry, FileKind, Host,
+    HostError, Program, ProgramOutput, Running, Space, Stat, WalkPlan, Walked, audit, connection,
+    program,
 };
 
 /// Most names taken from one directory.
 const MAX_ENTRIES: usize = 100_000;
 
+/// Flags of every open that may read: neither a FIFO nor a lease of another process (fcntl(2)) is waited for, and no
+/// terminal becomes ours.
+const QUIET: OFlags = OFlags::CLOEXEC
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+const REGULAR: [FileType; 1] = [FileType::RegularFile];
+
 /// How often a path is looked up again that changed under the look-up: somebody who renames without end gets an error.
 const MAX_RETRIES: usize = 100;
 
 /// A directory taken as the root of a host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileSystemHost {
-    root: OwnedFd,
+    root: Arc<OwnedFd>,
     live: bool,
     connects: bool,
     pub(super) settings: Vec<AllowedFile>,
+    running: Running,
+    /// Nothing is answered any more after this time.
+    until: Option<Instant>,
 }
 
 impl FileSystemHost {
@@ -58,20 +72,23 @@ impl FileSystemHost {
         let root = rustix::fs::open(directory, flags, Mode::empty())
             .map_err(|errno| error(directory, errno))?;
         Ok(FileSystemHost {
-            root,
+            root: Arc::new(root),
             live,
             connects: false,
             settings: Vec::new(),
+            running: Running::default(),
+            until: None,
         })
     }
 
     /// Opens `path` inside the root. O_NONBLOCK keeps a FIFO from holding the agent up before its type is known.
     fn open_inside(&self, path: &str, flags: OFlags) -> Result<OwnedFd, HostError> {
+        self.in_time(path)?;
         // openat2(2) refuses flags that mean nothing together with O_PATH.
         let quiet = if flags.contains(OFlags::PATH) {
             OFlags::CLOEXEC
         } else {
-            OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY
+            QUIET
         };
         let flags = flags | quiet;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -84,16 +101,29 @@ impl FileSystemHost {
         }
     }
 
-    fn open_file(&self, path: &str) -> Result<OwnedFd, HostError> {
-        // The type is looked at through O_PATH first: opening some devices has effects.
-        self.require(
-            &self.open_inside(path, OFlags::PATH)?,
-            path,
-            &[FileType::RegularFile],
-        )?;
-        let file = self.open_inside(path, OFlags::RDONLY)?;
-        self.require(&file, path, &[FileType::RegularFile])?;
-        Ok(file)
+    /// Opens a file of one of these types. The type is looked at through O_PATH first, since opening some devices has
+    /// effects, and what is then opened is what was looked at: nobody can put something else in its place meanwhile.
+    fn open_file(&self, path: &str, kinds: &[FileType]) -> Result<OwnedFd, HostError> {
+        let found = self.open_inside(path, OFlags::PATH)?;
+        self.require(&found, path, kinds)?;
+        match reopen(&found) {
+            // Without /proc the path is all there is.
+            Err(Errno::NOENT) => {
+                let file = self.open_inside(path, OFlags::RDONLY)?;
+                self.require(&file, path, kinds)?;
+                Ok(file)
+            }
+            other => other.map_err(|errno| error(path, errno)),
+        }
+    }
+
+    fn in_time(&self, what: &str) -> Result<(), HostError> {
+        match self.until {
+            Some(until) if Instant::now() >= until => {
+                Err(HostError::Timeout(what.to_owned(), Duration::ZERO))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn require(&self, file: &OwnedFd, path: &str, kinds: &[FileType]) -> Result<(), HostError> {
@@ -135,12 +165,21 @@ impl Host for FileSystemHost {
         self.live
     }
 
+    fn detached(&self, until: Instant) -> Option<Detached> {
+        let mut host = self.clone();
+        host.until = Some(until);
+        Some(Detached {
+            host: Box::new(host),
+            running: self.running.clone(),
+        })
+    }
+
     fn allowed_settings(&self) -> &[AllowedFile] {
         &self.settings
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
-        read_all(&self.open_file(path)?, path, limit)
+        read_all(&self.open_file(path, &REGULAR)?, path, limit)
     }
 
     fn read_beneath(
@@ -151,19 +190,28 @@ impl Host for FileSystemHost {
     ) -> Result<Vec<u8>, HostError> {
         let shown = format!("{}/{path}", directory.trim_end_matches('/'));
         let base = self.open_inside(directory, OFlags::PATH | OFlags::DIRECTORY)?;
-        let flags =
-            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let file = match open_resolved(&base, path, flags, resolve) {
-            Err(Errno::LOOP | Errno::XDEV) => return Err(HostError::NotRegular(shown)),
-            other => other.map_err(|errno| error(&shown, errno))?,
+        let looked_at = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let failed = |errno| match errno {
+            Errno::LOOP | Errno::XDEV => HostError::NotRegular(shown.clone()),
+            errno => error(&shown, errno),
         };
-        self.require(&file, &shown, &[FileType::RegularFile])?;
+        let found = open_resolved(&base, path, looked_at, resolve).map_err(failed)?;
+        self.require(&found, &shown, &REGULAR)?;
+        let file = match reopen(&found) {
+            Err(Errno::NOENT) => {
+                let flags = OFlags::RDONLY | QUIET | OFlags::NOFOLLOW;
+                let file = open_resolved(&base, path, flags, resolve).map_err(failed)?;
+                self.require(&file, &shown, &REGULAR)?;
+                file
+            }
+            other => other.map_err(failed)?,
+        };
         read_all(&file, &shown, limit)
     }
 
     fn read_tail(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
-        let file = self.open_file(path)?;
+        let file = self.open_file(path, &REGULAR)?;
         let size = rustix::fs::fstat(&file)
             .map_err(|errno| error(path, errno))?
             .st_size;
@@ -177,21 +225,20 @@ impl Host for FileSystemHost {
 
     fn read_head(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
         let kinds = [FileType::RegularFile, FileType::BlockDevice];
-        self.require(&self.open_inside(path, OFlags::PATH)?, path, &kinds)?;
-        let file = self.open_inside(path, OFlags::RDONLY)?;
-        self.require(&file, path, &kinds)?;
-        read_some(&file, path, limit)
+        read_some(&self.open_file(path, &kinds)?, path, limit)
     }
 
     fn read_at(&self, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, HostError> {
-        let file = self.open_file(path)?;
+        let file = self.open_file(path, &REGULAR)?;
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(offset))
             .map_err(|errno| error(path, errno))?;
         read_some(&file, path, limit)
     }
 
     fn open(&self, path: &str) -> Result<Box<dyn Read + '_>, HostError> {
-        Ok(Box::new(std::fs::File::from(self.open_file(path)?)))
+        Ok(Box::new(std::fs::File::from(
+            self.open_file(path, &REGULAR)?,
+        )))
     }
 
     fn list(&self, path: &str) -> Result<Vec<DirEntry>, HostError> {
@@ -263,6 +310,7 @@ impl Host for FileSystemHost {
 
     fn run(&self, program: &Program) -> Result<ProgramOutput, HostError> {
         self.require_live(program.path)?;
+        self.in_time(program.path)?;
         program::run(program)
     }
 
@@ -332,6 +380,12 @@ fn open_resolved(
         found = open();
     }
     found
+}
+
+/// Opens for reading what `found` leads to, by the kernel's own link to it (proc(5)).
+fn reopen(found: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let link = format!("/proc/self/fd/{}", found.as_raw_fd());
+    rustix::fs::open(link, OFlags::RDONLY | QUIET, Mode::empty())
 }
 
 fn read_all(file: &OwnedFd, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {

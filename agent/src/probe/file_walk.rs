@@ -175,6 +175,8 @@ struct Progress {
 impl Probe for FileWalk {
     const ID: &'static str = "file_walk";
     type Facts = FileWalkFacts;
+    /// The walk has bounds of its own, and gives up by itself.
+    const DEADLINE: Duration = Duration::from_secs(200);
 
     fn observe(observation: &mut Observation<'_>) -> Result<FileWalkFacts, Unobservable> {
         let mounts = Mounts::read(observation)?;

@@ -11,6 +11,7 @@ mod listing;
 mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crypto::DigestStream;
 use evidence::time::Timestamp;
@@ -110,6 +111,8 @@ struct Progress {
 impl Probe for PackageFiles {
     const ID: &'static str = "package_files";
     type Facts = PackageFilesFacts;
+    /// It hashes what it may in one round, however slow the disk.
+    const DEADLINE: Duration = Duration::from_secs(300);
 
     fn observe(observation: &mut Observation<'_>) -> Result<PackageFilesFacts, Unobservable> {
         let present = packages::present(observation)?;

@@ -128,3 +128,57 @@ fn kernel_files_are_read_whole() {
             .all(|entry| entry.kind == FileKind::Link)
     );
 }
+
+/// A user makes two names change places without end (renameat2(2), RENAME_EXCHANGE): a file, and a FIFO that stands for the
+/// devices whose opening has effects. What is opened is what was looked at.
+#[test]
+fn what_is_opened_is_what_was_looked_at() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::inotify;
+
+    let (directory, host) = root();
+    let controlled = directory.path().join("home");
+    std::fs::create_dir(&controlled).unwrap();
+    let (one, two) = (controlled.join("one"), controlled.join("two"));
+    std::fs::write(&one, "file").unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &two,
+        FileType::Fifo,
+        Mode::RUSR | Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let told = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&told, &two, inotify::WatchFlags::OPEN).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let flags = rustix::fs::RenameFlags::EXCHANGE;
+                let here = rustix::fs::CWD;
+                rustix::fs::renameat_with(here, &one, here, &two, flags).unwrap();
+            }
+        });
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let found = host.read("/home/one", 100);
+            let beneath = host.read_beneath("/home", "one", 100);
+            for found in [found, beneath] {
+                match found {
+                    Ok(bytes) => {
+                        assert_eq!(bytes, b"file");
+                        read += 1;
+                    }
+                    Err(HostError::NotRegular(_)) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(read > 0);
+    });
+    let opened = rustix::io::read(&told, &mut [0; 4096]);
+    assert_eq!(opened, Err(Errno::AGAIN), "the FIFO was opened");
+}
