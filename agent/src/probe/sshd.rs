@@ -20,6 +20,7 @@ mod load;
 mod others;
 mod package;
 mod pattern;
+mod process;
 mod public_key;
 mod syntax;
 

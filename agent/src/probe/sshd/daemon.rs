@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::config::{self, ConfigError};
 use super::evaluate::Given;
 use super::keyword;
+use super::process;
 use super::syntax;
 use crate::host::HostError;
 use crate::probe::unit::{self, Unit, units};
@@ -201,12 +202,7 @@ fn by_pid_file(observation: &mut Observation<'_>) -> Result<Option<u32>, Unobser
         .text(PID_FILE)?
         .and_then(|text| text.trim().parse::<u32>().ok());
     let Some(pid) = pid else { return Ok(None) };
-    let comm = match observation.host().read(&format!("/proc/{pid}/comm"), 64) {
-        Ok(comm) => comm,
-        Err(HostError::NotFound(_)) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    Ok((comm.trim_ascii_end() == b"sshd").then_some(pid))
+    Ok(process::is_daemon(observation.host(), pid).then_some(pid))
 }
 
 /// Whether a start link of System V's init names it.

@@ -1,6 +1,7 @@
 //! Listening daemons beside the service: started by hand, or by a unit of another name, for a port of their own.
 
 use super::daemon::CommandLine;
+use super::process;
 use crate::host::{FileKind, HostError};
 use crate::probe::{Observation, Unobservable};
 
@@ -46,8 +47,7 @@ pub(super) fn find(
         .filter(|pid| Some(*pid) != known);
     for pid in pids {
         // A process that ends meanwhile listens no more.
-        let comm = host.read(&format!("/proc/{pid}/comm"), 64);
-        if !comm.is_ok_and(|comm| comm.trim_ascii_end() == b"sshd") {
+        if !process::is_daemon(host, pid) {
             continue;
         }
         let Ok(title) = host.read(&format!("/proc/{pid}/cmdline"), MAX_TITLE) else {
