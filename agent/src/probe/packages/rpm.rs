@@ -1,5 +1,6 @@
 //! rpm's database, in each of the forms that its versions keep.
 
+mod bdb;
 pub mod header;
 mod integer;
 mod ndb;
@@ -94,14 +95,7 @@ pub fn visit(
             sqlite_headers(host, path, &mut take).map_err(|error| from_sqlite(path, error))?
         }
         Form::Ndb => ndb::headers(host, path, &mut take)?,
-        Form::BerkeleyDb => {
-            return Err(Unobservable::new(
-                Reason::ToolMissing,
-                format!(
-                    "{path} is a Berkeley DB, as rpm kept it up to 4.15, and only rpm itself reads that"
-                ),
-            ));
-        }
+        Form::BerkeleyDb => bdb::headers(host, path, &mut take)?,
     }
     outcome
 }
