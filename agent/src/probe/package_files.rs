@@ -5,9 +5,11 @@
 //! files that were written after their package was unpacked first, and the next round goes on where it stopped. Until
 //! everything was hashed once the facts are not complete.
 
+mod apk;
 mod digest;
 mod dpkg;
 mod listing;
+mod pacman;
 mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,7 +120,9 @@ impl Probe for PackageFiles {
         let present = packages::present(observation)?;
         let mut round = Round::new(observation);
         let databases = Databases {
+            apk: apk::Database::open(observation)?,
             dpkg: dpkg::Database::open(observation)?,
+            pacman: pacman::Database::open(observation)?,
             rpm: rpm::Database::open(observation)?,
         };
         databases.visit(observation.host(), None, &mut |listing| {
@@ -138,15 +142,21 @@ impl Probe for PackageFiles {
 }
 
 struct Databases {
+    apk: Option<apk::Database>,
     dpkg: Option<dpkg::Database>,
+    pacman: Option<pacman::Database>,
     rpm: Option<rpm::Database>,
 }
 
 impl Databases {
     fn managers(&self) -> Vec<Manager> {
-        let dpkg = self.dpkg.as_ref().map(|_| Manager::Dpkg);
-        let rpm = self.rpm.as_ref().map(|_| Manager::Rpm);
-        dpkg.into_iter().chain(rpm).collect()
+        let found = [
+            self.apk.as_ref().map(|_| Manager::Apk),
+            self.dpkg.as_ref().map(|_| Manager::Dpkg),
+            self.pacman.as_ref().map(|_| Manager::Pacman),
+            self.rpm.as_ref().map(|_| Manager::Rpm),
+        ];
+        found.into_iter().flatten().collect()
     }
 
     /// Visits the packages with programs or libraries, all or those wanted.
@@ -158,6 +168,12 @@ impl Databases {
     ) -> Result<(), Unobservable> {
         if let Some(dpkg) = &self.dpkg {
             dpkg.visit(host, wanted, each)?;
+        }
+        if let Some(apk) = &self.apk {
+            apk.visit(host, wanted, each)?;
+        }
+        if let Some(pacman) = &self.pacman {
+            pacman.visit(host, wanted, each)?;
         }
         if let Some(rpm) = &self.rpm {
             rpm.visit(host, wanted, each)?;
@@ -263,7 +279,9 @@ impl<'h> Round<'h> {
         let touched = listing
             .unpacked
             .is_some_and(|unpacked| self.live && stat.ctime > unpacked.plus_ms(3_600_000));
-        written || touched || stat.kind != FileKind::Regular || item.has_more_rights(stat)
+        let link = stat.kind == FileKind::Link && item.may_be_link;
+        let other = !link && (stat.kind != FileKind::Regular || item.has_more_rights(stat));
+        written || touched || other
     }
 
     /// Hashes the files of a package until the round's bytes are used up.
@@ -343,6 +361,15 @@ impl<'h> Round<'h> {
             }
             Err(error) => return Err(error.into()),
         };
+        if stat.kind == FileKind::Link && item.may_be_link {
+            let target = self.host.read_link(&item.path)?;
+            let same = digest::of_text(&target, &item.digest);
+            return Ok(if same {
+                Vec::new()
+            } else {
+                vec![finding(FindingKind::Changed)]
+            });
+        }
         if stat.kind != FileKind::Regular {
             return Ok(vec![finding(FindingKind::Changed)]);
         }

@@ -145,6 +145,7 @@ impl Database {
             mtime: None,
             diverted,
             may_be_missing,
+            may_be_link: false,
         }))
     }
 

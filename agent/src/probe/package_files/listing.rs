@@ -34,6 +34,8 @@ pub(super) struct Item {
     pub(super) diverted: bool,
     /// The package manager was told to leave such files out, or the package allows it.
     pub(super) may_be_missing: bool,
+    /// It may be a link, whose digest is that of where it leads: the database does not tell one from a file.
+    pub(super) may_be_link: bool,
 }
 
 impl Item {

@@ -110,6 +110,7 @@ fn listing(header: &Header<'_>, package: String) -> Option<Listing> {
                 .flatten(),
             diverted: false,
             may_be_missing: flags & MISSING_OK != 0,
+            may_be_link: false,
         });
     }
     Some(listing)

@@ -59,10 +59,15 @@ pub(in crate::probe) struct PacmanSettings {
     pub(in crate::probe) ignored: Vec<String>,
     /// Patterns of groups whose packages are not.
     pub(in crate::probe) ignored_groups: Vec<String>,
+    /// Patterns of files that are left out of packages.
+    pub(in crate::probe) left_out: Vec<String>,
 }
 
 pub(super) fn settings(observation: &mut Observation<'_>) -> Result<PacmanSettings, Unobservable> {
     let mut settings = PacmanSettings::default();
+    if observation.stat(MAIN)?.is_none() {
+        return Ok(settings);
+    }
     for (section, _) in configuration(observation)? {
         let words = |name: &str| -> Vec<String> {
             let named = section.entries().iter().filter(|(known, _)| known == name);
@@ -72,6 +77,7 @@ pub(super) fn settings(observation: &mut Observation<'_>) -> Result<PacmanSettin
         if section.name == "options" {
             settings.ignored.extend(words("IgnorePkg"));
             settings.ignored_groups.extend(words("IgnoreGroup"));
+            settings.left_out.extend(words("NoExtract"));
             if let Some(place) = section.get("DBPath")
                 && place.trim_end_matches('/') != "/var/lib/pacman"
             {
