@@ -128,7 +128,7 @@ impl InForce {
                 version: bundle.version,
             },
             evaluator: Evaluator::new(&bundle)?,
-            bundle,
+            bundle: bundle.for_hosts(),
         })
     }
 }

@@ -375,6 +375,7 @@ pub fn schema_document() -> Value {
     let schemas: Map<String, Value> = registry()
         .into_iter()
         .map(|probe| (probe.id.to_owned(), probe.schema()))
+        .chain(evidence::oversight::schemas())
         .collect();
     Value::Object(schemas)
 }

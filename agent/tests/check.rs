@@ -52,7 +52,7 @@ fn the_json_has_every_check_and_agrees_with_the_exit_code() {
         bundle.digest().unwrap().to_hex()
     );
     let outcomes = report["outcomes"].as_array().unwrap();
-    assert_eq!(outcomes.len(), bundle.checks.len());
+    assert_eq!(outcomes.len(), bundle.for_hosts().checks.len());
     let mut counts = [0, 0];
     for outcome in outcomes {
         let word = outcome["outcome"].as_str().unwrap();
@@ -88,7 +88,7 @@ fn the_table_fits_a_terminal_and_a_pipe() {
         let width = line.chars().count();
         assert!(width <= 80 || line.starts_with(&" ".repeat(19)), "{line}");
     }
-    let checks = baseline::bundle().unwrap().checks;
+    let checks = baseline::bundle().unwrap().for_hosts().checks;
     for id in checks.keys() {
         assert!(table.contains(id.as_str()), "{id} is not in\n{table}");
     }
@@ -102,7 +102,13 @@ fn the_table_fits_a_terminal_and_a_pipe() {
 #[test]
 fn one_check_can_be_asked_for_and_explained() {
     let root = root();
-    for (id, check) in baseline::bundle().unwrap().checks.iter().take(3) {
+    for (id, check) in baseline::bundle()
+        .unwrap()
+        .for_hosts()
+        .checks
+        .iter()
+        .take(3)
+    {
         let output = agent(&[
             "check",
             "--format",
@@ -119,6 +125,23 @@ fn one_check_can_be_asked_for_and_explained() {
         assert!(explained.contains(&check.topic), "{explained}");
         assert!(explained.contains("A pass does not show"), "{explained}");
     }
+}
+
+/// What no host can say of itself is explained, left out of a look, and refused by name.
+#[test]
+fn what_the_collector_judges_is_explained_and_not_judged() {
+    let explained = stdout(&agent(&["explain", "agent.reporting.fresh"]));
+    assert!(explained.contains("judged by the collector"), "{explained}");
+    assert!(stdout(&agent(&["explain"])).contains("agent.coverage.checks"));
+    let root = root();
+    let table = stdout(&agent(&["check", "--root", text(root.path())]));
+    assert!(!table.contains("agent.reporting.fresh"), "{table}");
+    let asked = agent(&["check", "--check", "agent.reporting.fresh"]);
+    let said = String::from_utf8_lossy(&asked.stderr);
+    assert!(
+        !asked.status.success() && said.contains("judged by the collector"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use evidence::baseline;
 use evidence::time::{Clock as _, SystemClock};
 
 fn recorded(host: &FileSystemHost, folder: &Path) -> record::Summary {
-    let bundle = baseline::bundle().unwrap();
+    let bundle = baseline::bundle().unwrap().for_hosts();
     record::record(host, &bundle, SystemClock::new().now(), folder).unwrap()
 }
 
@@ -50,7 +50,7 @@ fn a_live_machine_is_judged_alike_from_its_recording() {
     );
     assert!(summary.differing.is_empty(), "{summary:?}");
     let replayed = RecordedHost::load(&summary.path).unwrap();
-    let bundle = baseline::bundle().unwrap();
+    let bundle = baseline::bundle().unwrap().for_hosts();
     assert!(
         replayed
             .expect
@@ -134,7 +134,7 @@ fn a_folder_with_something_in_it_is_left_alone() {
     std::fs::create_dir(&root).unwrap();
     std::fs::write(outer.path().join("mine"), "mine").unwrap();
     let host = FileSystemHost::offline(&root).unwrap();
-    let bundle = baseline::bundle().unwrap();
+    let bundle = baseline::bundle().unwrap().for_hosts();
     let refused = record::record(&host, &bundle, SystemClock::new().now(), outer.path());
     assert!(matches!(refused, Err(record::RecordError::Write { .. })));
     assert_eq!(std::fs::read_dir(outer.path()).unwrap().count(), 2);

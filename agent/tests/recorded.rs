@@ -102,7 +102,7 @@ fn every_recorded_host_concludes_what_it_says() {
         wrong.extend(unapprovable(evaluator, &checks, &facts, &host, &name));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    for id in bundle.checks.keys() {
+    for id in bundle.for_hosts().checks.keys() {
         let outcomes = seen.get(id).cloned().unwrap_or_default();
         assert!(
             outcomes.contains(&Outcome::Pass),
@@ -162,7 +162,7 @@ fn without_sources(facts: &evidence::fact::Facts) -> serde_json::Value {
     serde_json::Value::Object(members)
 }
 
-/// `configs/facts/` is what bundles are checked against outside the agent: one JSON Schema a probe.
+/// `configs/facts/` is what bundles are checked against outside the agent: one JSON Schema a probe, the collector's too.
 /// `ASSAY_UPDATE=1 cargo test -p assay-agent --test recorded` writes it anew, and fails that once.
 #[test]
 fn the_published_fact_schemas_are_those_of_the_probes() {
@@ -170,11 +170,14 @@ fn the_published_fact_schemas_are_those_of_the_probes() {
         .iter()
         .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
         .collect();
-    let current: BTreeMap<String, String> = probe::registry()
+    let document = probe::schema_document();
+    let current: BTreeMap<String, String> = document
+        .as_object()
+        .unwrap()
         .iter()
-        .map(|probe| {
-            let schema = serde_json::to_string_pretty(&probe.schema()).unwrap();
-            (format!("{}.json", probe.id()), schema + "\n")
+        .map(|(probe, schema)| {
+            let schema = serde_json::to_string_pretty(schema).unwrap();
+            (format!("{probe}.json"), schema + "\n")
         })
         .collect();
     if published != current && std::env::var_os("ASSAY_UPDATE").is_some() {

@@ -162,7 +162,7 @@ async fn a_changed_file_on_one_host_is_on_the_page_after_one_round() {
 
 /// What an administrator sees of a host as Debian left it, before it is in anyone's care.
 fn judge_plain_hosts(hosts: &[Machine; 2]) {
-    let checks = baseline::bundle().unwrap().checks;
+    let checks = baseline::bundle().unwrap().for_hosts().checks;
     let plain = hosts.each_ref().map(unconfined);
     print_table(hosts, &plain);
     for (host, outcomes) in hosts.iter().zip(&plain) {

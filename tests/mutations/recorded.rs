@@ -65,7 +65,7 @@ fn judged(
     std::fs::write(file.path(), text).map_err(|error| error.to_string())?;
     let changed = RecordedHost::load(file.path()).map_err(|error| error.to_string())?;
     // What the recording says nothing of stays as unknown as it was, so every check may be asked.
-    let checks = bundle.checks.keys().cloned().collect();
+    let checks = bundle.clone().for_hosts().checks.into_keys().collect();
     let mut judged = bundle.clone();
     for (check, params) in &untouched.params {
         let id: CheckId = check.parse().map_err(|_| format!("no check id: {check}"))?;

@@ -94,7 +94,7 @@ pub struct Judge {
 impl Judge {
     /// A judge with these parameters in place of the defaults.
     pub fn new(params: &Params) -> Judge {
-        let mut bundle = baseline::bundle().unwrap();
+        let mut bundle = baseline::bundle().unwrap().for_hosts();
         for (check, values) in params {
             let id: CheckId = check.parse().unwrap();
             let Some(found) = bundle.checks.get_mut(&id) else {

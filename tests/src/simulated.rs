@@ -386,7 +386,7 @@ impl Judge {
         envelope.verify(BUNDLE_TYPE, &[&answer.policy_key]).unwrap();
         let digest = Digest::of(&envelope.payload);
         assert_eq!(digest, answer.bundle);
-        let bundle = Bundle::parse(&envelope.payload).unwrap();
+        let bundle = Bundle::parse(&envelope.payload).unwrap().for_hosts();
         let evaluator = Evaluator::new(&bundle).unwrap();
         Judge {
             bundle,

@@ -113,7 +113,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     let bundle = policy::bundle(&arguments.policy)?;
+    let digest = bundle.digest()?;
     let checks = wanted(&bundle, &arguments.check)?;
+    let bundle = bundle.for_hosts();
     let (host, clock): (Box<dyn Host>, Box<dyn Clock>) = match &arguments.recorded {
         Some(recording) => {
             let host = RecordedHost::load(recording)?;
@@ -145,7 +147,7 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
         live: host.is_live(),
         start: observed.start,
         end: observed.end,
-        digest: bundle.digest()?,
+        digest,
         observed: evaluator.observe(&checks, &observed.facts, observed.end)?,
         facts: observed.facts,
         outcomes,
@@ -174,11 +176,20 @@ pub(super) fn host(root: Option<&Path>) -> anyhow::Result<FileSystemHost> {
 
 fn wanted(bundle: &Bundle, named: &[String]) -> anyhow::Result<BTreeSet<CheckId>> {
     if named.is_empty() {
-        return Ok(bundle.checks.keys().cloned().collect());
+        let own = bundle.checks.iter();
+        let own = own.filter(|(_, check)| check.judged_by.is_host());
+        return Ok(own.map(|(id, _)| id.clone()).collect());
     }
     named
         .iter()
-        .map(|text| Ok(known_check(bundle, text)?))
+        .map(|text| {
+            let id = known_check(bundle, text)?;
+            anyhow::ensure!(
+                bundle.checks[&id].judged_by.is_host(),
+                "{id} is judged by the collector, from its ledger: no host can say it of itself (`assay-agent explain {id}`)"
+            );
+            Ok(id)
+        })
         .collect()
 }
 

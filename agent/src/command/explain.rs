@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::builder::styling::Style;
 use evidence::bundle::Bundle;
-use evidence::check::{Check, Role, plain};
+use evidence::check::{Check, JudgedBy, Role, plain};
 use evidence::id::CheckId;
 use evidence::outcome::Judgement;
 
@@ -52,10 +52,14 @@ fn list(bundle: &Bundle) -> String {
 
 fn explain(id: &CheckId, check: &Check) -> String {
     let mut text = format!("{BOLD}{id}{BOLD:#}\n{}", prose(&check.title, 0));
+    let judged = match check.judged_by {
+        JudgedBy::Host => format!("judged on the cron line {:?} (UTC)", check.cadence),
+        JudgedBy::Collector => "judged by the collector, not on the host".to_owned(),
+    };
     let _ = writeln!(
         text,
-        "{}, severity {}, judged on the cron line {:?} (UTC)",
-        check.topic, check.severity, check.cadence
+        "{}, severity {}, {judged}",
+        check.topic, check.severity
     );
     section(&mut text, "Reads", &check.reads);
     let probes: Vec<&str> = check.probes.iter().map(|probe| probe.as_str()).collect();

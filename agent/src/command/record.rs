@@ -26,6 +26,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let bundle = baseline::bundle().context("the checks of this program")?;
+    let bundle = bundle.for_hosts();
     let host = match &arguments.root {
         Some(root) => FileSystemHost::offline(root).context("--root")?,
         None => FileSystemHost::live()?,

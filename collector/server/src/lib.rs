@@ -12,6 +12,7 @@ pub mod export;
 pub mod folder;
 pub mod ingest;
 pub mod log_api;
+pub mod oversight;
 pub mod pages;
 pub mod queries;
 pub mod service;

@@ -1,6 +1,6 @@
 //! Where every agent stands: what the sequencer loads at start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::{Digest, VerifyingKey};
 use evidence::id::{CheckId, ProbeId};
@@ -16,6 +16,9 @@ use crate::{AgentState, Standing, Store, StoreError};
 pub struct Latest {
     /// The open interval of each check: what was concluded.
     pub open: BTreeMap<CheckId, Judgement>,
+    /// Of the checks that the collector judges, likewise, with their start in Unix milliseconds: apart from the others once
+    /// they are told apart by [`Store::overseen`].
+    pub overseen: BTreeMap<CheckId, (Judgement, i64)>,
     /// When the checks of each cadence were last judged, Unix milliseconds.
     pub judged: BTreeMap<String, i64>,
     /// Digest of each probe's latest facts.
@@ -94,6 +97,35 @@ impl Store {
                 .insert(probe, digest("agent_fact", row.get("digest"))?);
         }
         Ok(latest)
+    }
+}
+
+impl Store {
+    /// The open intervals of these checks, by agent row, with their start in Unix milliseconds.
+    ///
+    /// # Errors
+    /// What the database says, or [`StoreError::Inconsistent`].
+    pub async fn overseen(
+        &self,
+        checks: &BTreeSet<CheckId>,
+    ) -> Result<Vec<(i64, CheckId, Judgement, i64)>, StoreError> {
+        let failed = StoreError::sql("read the outcomes that the collector judges");
+        let mut found = Vec::new();
+        for check in checks {
+            let rows = sqlx::query(
+                "SELECT agent, check_id, outcome, reason, from_ms FROM interval
+                 WHERE check_id = $1 AND to_ms IS NULL",
+            )
+            .bind(check.as_str())
+            .fetch_all(self.readers())
+            .await
+            .map_err(&failed)?;
+            for row in &rows {
+                let (agent, check, judgement) = open_interval(row)?;
+                found.push((agent, check, judgement, row.get("from_ms")));
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -185,6 +185,27 @@ impl Bundle {
         .map_err(BundleError::Engine)?
     }
 
+    /// The checks that hosts judge, without those that the collector judges. No bundle to sign: its digest is another.
+    #[must_use]
+    pub fn for_hosts(mut self) -> Bundle {
+        self.checks.retain(|_, check| check.judged_by.is_host());
+        self
+    }
+
+    /// The checks that the collector judges, likewise.
+    #[must_use]
+    pub fn for_collector(&self) -> Bundle {
+        let own = self.checks.iter();
+        let own = own.filter(|(_, check)| !check.judged_by.is_host());
+        Bundle {
+            v: self.v,
+            version: self.version,
+            engine: self.engine.clone(),
+            name: self.name.clone(),
+            checks: own.map(|(id, check)| (id.clone(), check.clone())).collect(),
+        }
+    }
+
     /// The bytes that are signed: JCS.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::cadence::Cadence;
 use crate::id::{CheckId, ControlId, ProbeId};
 use crate::outcome::{Judgement, Outcome, Reason, Severity};
+use crate::oversight;
 
 /// The parameter that says whether a person has approved the lists of a check; `false` means that there are none yet.
 pub const APPROVED: &str = "baseline";
@@ -31,6 +32,9 @@ pub struct Check {
     pub cadence: String,
     /// The kind of host it is meant for: `all`, `server`, `workstation` or `physical`.
     pub profile: Profile,
+    /// Who judges it: the `host` in its signed rounds, if nothing is said, or the `collector` from its ledger.
+    #[serde(default, skip_serializing_if = "JudgedBy::is_host")]
+    pub judged_by: JudgedBy,
     /// The probes whose facts it reads.
     #[schemars(with = "Vec<String>")]
     pub probes: Vec<ProbeId>,
@@ -79,6 +83,25 @@ pub enum Profile {
     Workstation,
     /// Machines that are not virtual.
     Physical,
+}
+
+/// Who judges a check.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgedBy {
+    /// The host, from what its probes observe; it signs the outcome.
+    #[default]
+    Host,
+    /// The collector, from its ledger and its clock; no host can say anything about it.
+    Collector,
+}
+
+impl JudgedBy {
+    /// Whether the host judges.
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        *self == JudgedBy::Host
+    }
 }
 
 /// The controls of one edition that a check supports.
@@ -220,6 +243,7 @@ impl Check {
         if self.probes.is_empty() {
             return Err("probes must name at least one probe".to_owned());
         }
+        self.check_judge()?;
         if let Some(name) = self
             .learns
             .keys()
@@ -243,6 +267,30 @@ impl Check {
         }
         let mut params = Value::Object(self.params.clone().into_iter().collect());
         crate::json::check_signable(&params.take()).map_err(|problem| format!("params {problem}"))
+    }
+}
+
+impl Check {
+    /// Whoever judges must be the one who makes the facts.
+    fn check_judge(&self) -> Result<(), String> {
+        let by_collector = !self.judged_by.is_host();
+        let other = self
+            .probes
+            .iter()
+            .find(|probe| oversight::is_made_by_collector(probe.as_str()) != by_collector);
+        match other {
+            Some(probe) if by_collector => Err(format!(
+                "the collector cannot judge what probe {probe} observes on a host; it judges {}",
+                oversight::PROBES.join(", ")
+            )),
+            Some(probe) => Err(format!(
+                "no host knows the facts {probe}, which the collector makes; say judged_by = \"collector\""
+            )),
+            None if by_collector && !self.learns.is_empty() => Err(
+                "learns: a host proposes nothing for a check that the collector judges".to_owned(),
+            ),
+            None => Ok(()),
+        }
     }
 }
 
@@ -329,7 +377,8 @@ impl CheckFile {
         check.check_members().map_err(|problem| {
             let line = problem
                 .strip_prefix("learns.")
-                .and_then(|rest| find_entry(text, "learns", rest.split(':').next()?));
+                .and_then(|rest| find_entry(text, "learns", rest.split(':').next()?))
+                .or_else(|| find_line(text, "probes =").filter(|_| problem.contains("probe")));
             CheckFileError::new(file, line, problem)
         })?;
         Ok(CheckFile {

@@ -20,6 +20,7 @@ pub mod id;
 pub mod json;
 pub mod learn;
 pub mod outcome;
+pub mod oversight;
 pub mod schema;
 pub mod time;
 mod typing;

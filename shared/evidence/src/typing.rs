@@ -26,7 +26,7 @@ fn wrong<T>(problem: impl Into<String>) -> Result<T, ExpressionError> {
 }
 
 impl Scope {
-    /// `facts` with this check's probes, `params` with its parameters, and `now`.
+    /// `facts` with this check's probes, `params` with its parameters, and `now` if a host judges.
     pub(crate) fn of_check(check: &Check, schemas: &FactSchemas) -> Result<Scope, ExpressionError> {
         let mut facts = BTreeMap::new();
         for probe in &check.probes {
@@ -54,11 +54,14 @@ impl Scope {
                 )
             })
             .collect();
-        let names = BTreeMap::from([
+        let mut names = BTreeMap::from([
             ("facts".to_owned(), FactType::Object(facts)),
             ("params".to_owned(), FactType::Object(params)),
-            ("now".to_owned(), FactType::Timestamp),
         ]);
+        // The collector's facts count time themselves, so that an outcome changes at moments known beforehand.
+        if check.judged_by.is_host() {
+            names.insert("now".to_owned(), FactType::Timestamp);
+        }
         Ok(Scope { names })
     }
 

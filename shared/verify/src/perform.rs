@@ -148,6 +148,9 @@ fn scope(report: &mut Report, round: &Round, bundle: &Bundle) {
     let mut needed = BTreeSet::new();
     for id in round.outcomes.keys() {
         match bundle.checks.get(id) {
+            Some(check) if !check.judged_by.is_host() => {
+                wrong.push(format!("check {id} is the collector's to judge, no host's"));
+            }
             Some(check) => needed.extend(&check.probes),
             None => wrong.push(format!("check {id} is not in the bundle")),
         }

@@ -4,12 +4,13 @@
 //! A batch that could not be committed is undone ([`Fleet::rollback`]).
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crypto::{Digest, KeyId};
 use evidence::bundle::Bundle;
-use evidence::id::{AgentId, GroupId};
+use evidence::id::{AgentId, CheckId, GroupId};
+use evidence::outcome::Judgement;
 use store::standing::Latest;
 use store::{AgentState, Batch, Standing};
 use wire::decision::{BundleActivated, Enrolled};
@@ -17,12 +18,18 @@ use wire::leaf::{Kind, Leaf};
 use wire::statement::{AgentStatement, Round};
 
 use super::project::{self, BundleInfo};
+use crate::oversight::Assignment;
 
-/// Which bundle is in force for which groups, from which entry on.
+mod oversee;
+
+use oversee::Before;
+
+/// Which bundle is in force for which groups, from when on.
 #[derive(Debug, Clone)]
 struct Activation {
     digest: Digest,
     groups: Vec<GroupId>,
+    at: i64,
 }
 
 /// All agents, bundles and counters.
@@ -33,6 +40,7 @@ pub struct Fleet {
     keys: BTreeMap<KeyId, i64>,
     bundles: HashMap<Digest, Arc<BundleInfo>>,
     activations: Vec<Activation>,
+    assignments: BTreeMap<GroupId, Assignment>,
     dec: u64,
     undo: Undo,
 }
@@ -74,16 +82,39 @@ impl Fleet {
         }
     }
 
-    /// Sets the number of decisions so far, and the activations among them, at start.
-    pub fn set_decisions(&mut self, dec: u64, activations: Vec<BundleActivated>) {
+    /// Sets the number of decisions so far, and the activations among them with their reception, at start. Every bundle
+    /// must be known.
+    pub fn set_decisions(&mut self, dec: u64, activations: Vec<(BundleActivated, i64)>) {
         self.dec = dec;
         self.activations = activations
             .into_iter()
-            .map(|one| Activation {
+            .map(|(one, at)| Activation {
                 digest: one.sha256,
                 groups: one.grps,
+                at,
             })
             .collect();
+        self.assign();
+    }
+
+    /// What each group is assigned by all activations so far.
+    fn assign(&mut self) {
+        self.assignments.clear();
+        for place in 0..self.activations.len() {
+            self.assign_by(place);
+        }
+    }
+
+    fn assign_by(&mut self, place: usize) {
+        let Activation { digest, groups, at } = &self.activations[place];
+        let Some(bundle) = self.bundles.get(digest) else {
+            return;
+        };
+        for group in groups {
+            let before = self.assignments.get(group);
+            let assignment = Assignment::after(before, bundle.clone(), *at);
+            self.assignments.insert(group.clone(), assignment);
+        }
     }
 
     /// From here on, changes can be undone.
@@ -116,7 +147,10 @@ impl Fleet {
         for digest in undo.bundles {
             self.bundles.remove(&digest);
         }
-        self.activations.truncate(undo.activations);
+        if self.activations.len() > undo.activations {
+            self.activations.truncate(undo.activations);
+            self.assign();
+        }
         self.dec = undo.dec;
     }
 
@@ -131,6 +165,24 @@ impl Fleet {
     pub fn standing(&self, agent: &AgentId) -> Option<&Standing> {
         let row = self.agents.get(agent)?;
         self.rows.get(row).map(|(standing, _)| standing)
+    }
+
+    /// The checks of any bundle that the collector judges.
+    #[must_use]
+    pub fn overseen_checks(&self) -> BTreeSet<CheckId> {
+        let own = self.bundles.values();
+        own.flat_map(|bundle| bundle.overseer.checks().keys().cloned())
+            .collect()
+    }
+
+    /// Tells the outcomes that the collector judges apart from those of hosts, at start.
+    pub fn set_overseen(&mut self, overseen: Vec<(i64, CheckId, Judgement, i64)>) {
+        for (row, check, judgement, from) in overseen {
+            if let Some((_, latest)) = self.rows.get_mut(&row) {
+                latest.open.remove(&check);
+                latest.overseen.insert(check, (judgement, from));
+            }
+        }
     }
 
     /// Every agent.
@@ -173,12 +225,7 @@ impl Fleet {
     /// The bundle that agents of a group are to use: the last one activated for it.
     #[must_use]
     pub fn assigned(&self, group: &GroupId) -> Option<&Arc<BundleInfo>> {
-        let last = self
-            .activations
-            .iter()
-            .rev()
-            .find(|one| one.groups.contains(group))?;
-        self.bundles.get(&last.digest)
+        Some(&self.assignments.get(group)?.bundle)
     }
 
     /// The groups that have a bundle.
@@ -213,6 +260,20 @@ impl Fleet {
             return;
         };
         self.touch(row);
+        let before = self.before(row, leaf.rx, batch);
+        self.place(row, idx, leaf, statement, batch);
+        self.conclude(row, idx, leaf.rx, before, batch);
+    }
+
+    fn place(
+        &mut self,
+        row: i64,
+        idx: u64,
+        leaf: &Leaf,
+        statement: &AgentStatement,
+        batch: &mut Batch,
+    ) {
+        let common = statement.common();
         let Fleet {
             rows,
             bundles,
@@ -257,6 +318,7 @@ impl Fleet {
             .copied()
             .unwrap_or_else(|| self.next_row());
         self.touch(row);
+        let earlier = self.before(row, leaf.rx, batch);
         let before = self.rows.get(&row).map(|(standing, _)| standing.clone());
         let standing = Standing {
             row,
@@ -290,23 +352,38 @@ impl Fleet {
             .map(|(_, latest)| latest)
             .unwrap_or_default();
         self.rows.insert(row, (standing, latest));
+        self.conclude(row, idx, leaf.rx, earlier, batch);
     }
 
     /// Applies the end of an agent's key or host, or a refusal: what `ev` counts.
-    pub fn key_event(&mut self, kind: Kind, leaf: &Leaf, agent: &AgentId, batch: &mut Batch) {
+    pub fn key_event(
+        &mut self,
+        kind: Kind,
+        idx: u64,
+        leaf: &Leaf,
+        agent: &AgentId,
+        batch: &mut Batch,
+    ) {
         let Some(row) = self.agents.get(agent).copied() else {
             return;
         };
         self.touch(row);
+        let ended = match kind {
+            Kind::Revoke => Some(AgentState::Revoked),
+            Kind::Retire => Some(AgentState::Retired),
+            Kind::Fork => Some(AgentState::Forked),
+            _ => None,
+        };
+        let before = match ended {
+            Some(_) => self.before(row, leaf.rx, batch),
+            None => Before::default(),
+        };
         let Some((standing, latest)) = self.rows.get_mut(&row) else {
             return;
         };
         standing.ev += 1;
-        let ended = match kind {
-            Kind::Revoke => AgentState::Revoked,
-            Kind::Retire => AgentState::Retired,
-            Kind::Fork => AgentState::Forked,
-            _ => return,
+        let Some(ended) = ended else {
+            return;
         };
         standing.state = ended;
         standing.ended_ms = Some(leaf.rx);
@@ -316,16 +393,42 @@ impl Fleet {
         batch
             .intervals
             .extend(project::end(latest, row, leaf.rx, bundle.map(Arc::as_ref)));
+        self.conclude(row, idx, leaf.rx, before, batch);
     }
 
-    /// Applies a decision.
-    pub fn decision(&mut self, activated: Option<&BundleActivated>) {
+    /// Applies a decision that changes nothing here.
+    pub fn decision(&mut self) {
         self.dec += 1;
-        if let Some(activated) = activated {
-            self.activations.push(Activation {
-                digest: activated.sha256,
-                groups: activated.grps.clone(),
-            });
+    }
+
+    /// Applies the decision to put a bundle in force, which must be known.
+    pub fn activated(
+        &mut self,
+        idx: u64,
+        leaf: &Leaf,
+        activated: &BundleActivated,
+        batch: &mut Batch,
+    ) {
+        self.dec += 1;
+        let concerned = |(standing, _): &&(Standing, Latest)| {
+            standing.state != AgentState::Retired && activated.grps.contains(&standing.group)
+        };
+        let hosts = self.rows.values().filter(concerned);
+        let mut hosts: Vec<i64> = hosts.map(|(standing, _)| standing.row).collect();
+        hosts.sort_unstable();
+        let mut befores = Vec::with_capacity(hosts.len());
+        for row in hosts {
+            self.touch(row);
+            befores.push((row, self.before(row, leaf.rx, batch)));
+        }
+        self.activations.push(Activation {
+            digest: activated.sha256,
+            groups: activated.grps.clone(),
+            at: leaf.rx,
+        });
+        self.assign_by(self.activations.len() - 1);
+        for (row, before) in befores {
+            self.conclude(row, idx, leaf.rx, before, batch);
         }
     }
 

@@ -9,10 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 use crypto::Digest;
 use evidence::bundle::Bundle;
 use evidence::cadence::Cadence;
+use evidence::check::Check;
 use evidence::id::CheckId;
 use store::standing::Latest;
 use store::{IntervalChange, Judged, NewAgentFact};
 use wire::statement::Round;
+
+use crate::oversight::Overseer;
 
 /// What ingest needs to know of a bundle.
 #[derive(Debug)]
@@ -25,8 +28,12 @@ pub struct BundleInfo {
     pub bundle: Bundle,
     /// Longest gap between two judgements, milliseconds, by cadence line.
     pub periods: HashMap<String, i64>,
-    /// How many checks have that cadence.
+    /// How many checks that hosts judge have that cadence; lines of the collector's alone are not among them.
     pub counts: HashMap<String, usize>,
+    /// How many checks hosts judge.
+    pub for_hosts: usize,
+    /// The checks that the collector judges.
+    pub overseer: Overseer,
 }
 
 impl BundleInfo {
@@ -35,8 +42,12 @@ impl BundleInfo {
     pub fn new(digest: Digest, bundle: Bundle) -> BundleInfo {
         let mut periods = HashMap::new();
         let mut counts: HashMap<String, usize> = HashMap::new();
+        let mut for_hosts = 0;
         for check in bundle.checks.values() {
-            *counts.entry(check.cadence.clone()).or_default() += 1;
+            if check.judged_by.is_host() {
+                *counts.entry(check.cadence.clone()).or_default() += 1;
+                for_hosts += 1;
+            }
             if !periods.contains_key(&check.cadence) {
                 let gap = check
                     .cadence
@@ -48,15 +59,45 @@ impl BundleInfo {
         BundleInfo {
             digest,
             version: bundle.version,
+            overseer: Overseer::new(&bundle),
             bundle,
             periods,
             counts,
+            for_hosts,
         }
     }
 
+    /// The cadence line of a check that hosts judge, and the longest time between two judgements of it.
     fn cadence(&self, check: &CheckId) -> Option<(&str, i64)> {
-        let cadence = self.bundle.checks.get(check)?.cadence.as_str();
-        Some((cadence, self.periods.get(cadence).copied()?))
+        let check = self.bundle.checks.get(check)?;
+        let own = check.judged_by.is_host().then_some(&check.cadence)?;
+        Some((own.as_str(), self.periods.get(own).copied()?))
+    }
+
+    /// The checks that hosts judge.
+    pub fn host_checks(&self) -> impl Iterator<Item = (&CheckId, &Check)> {
+        let all = self.bundle.checks.iter();
+        all.filter(|(_, check)| check.judged_by.is_host())
+    }
+
+    /// The cadences of the checks that hosts judge, with the longest time between two judgements.
+    pub fn host_lines(&self) -> impl Iterator<Item = (&String, &i64)> {
+        let all = self.periods.iter();
+        all.filter(|(line, _)| self.counts.contains_key(*line))
+    }
+
+    /// The longest time between two judgements of a check, in milliseconds; zero if there is no such check.
+    #[must_use]
+    pub fn period_ms(&self, check: &CheckId) -> i64 {
+        let line = self.bundle.checks.get(check).map(|check| &check.cadence);
+        line.and_then(|line| self.periods.get(line).copied())
+            .unwrap_or(0)
+    }
+
+    /// The shortest time between two rounds that the cadences explain, in milliseconds.
+    #[must_use]
+    pub fn shortest_ms(&self) -> Option<i64> {
+        self.host_lines().map(|(_, period)| *period).min()
     }
 }
 

@@ -111,32 +111,33 @@ async fn apply(
             let agent = leaf
                 .agent
                 .ok_or_else(|| wrong("names no agent".to_owned()))?;
-            fleet.key_event(leaf.kind, leaf, &agent, batch);
+            fleet.key_event(leaf.kind, idx, leaf, &agent, batch);
         }
         Kind::Bundle => {
             let decision = Decision::<BundleActivated>::parse(&payload().await?)
                 .map_err(|error| wrong(error.to_string()))?;
-            fleet.decision(Some(&decision.content));
+            fleet.activated(idx, leaf, &decision.content, batch);
         }
-        _ => fleet.decision(None),
+        _ => fleet.decision(),
     }
     Ok(())
 }
 
-/// The activations among the entries, in order: for a fleet loaded from its rows.
+/// The activations among the entries with their reception, in order: for a fleet loaded from its rows.
 ///
 /// # Errors
 /// [`ReplayError`] if one is damaged.
-pub async fn activations(store: &Store) -> Result<Vec<BundleActivated>, ReplayError> {
+pub async fn activations(store: &Store) -> Result<Vec<(BundleActivated, i64)>, ReplayError> {
     let mut found = Vec::new();
     for idx in store.indices_of_kind(Kind::Bundle).await? {
         let payload = store.payload(idx).await?.ok_or(ReplayError::Missing(idx))?;
+        let entry = store.entry(idx).await?.ok_or(ReplayError::Missing(idx))?;
         let decision =
             Decision::<BundleActivated>::parse(&payload).map_err(|error| ReplayError::Content {
                 idx,
                 problem: error.to_string(),
             })?;
-        found.push(decision.content);
+        found.push((decision.content, entry.leaf.rx));
     }
     Ok(found)
 }

@@ -62,6 +62,8 @@ pub struct OutcomePage {
     pub proposal: Option<Proposal>,
     /// Version of a newer bundle in force that the host has not judged by yet.
     pub newer_bundle: Option<u64>,
+    /// Whether no host says it, but the collector from its ledger.
+    pub by_collector: bool,
     /// Its round in the ledger; none while the round is not yet sequenced.
     pub proof: Option<Proof>,
 }

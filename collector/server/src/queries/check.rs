@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ::store::Store;
 use assess::current::Standing;
-use evidence::check::{Check, plain};
+use evidence::check::{Check, JudgedBy, plain};
 use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::{Judgement, Reason, Severity};
 use evidence::time::Timestamp;
@@ -45,6 +45,9 @@ pub struct CheckAnswer {
     /// The probes it reads.
     #[schema(value_type = Vec<String>)]
     pub probes: Vec<ProbeId>,
+    /// `host`, or `collector` if it judges from its ledger and no host does.
+    #[schema(value_type = String)]
+    pub judged_by: JudgedBy,
     /// How often it is judged: a cron line in UTC.
     pub cadence: String,
     /// The longest time between two judgements that the line allows, in milliseconds.
@@ -124,6 +127,7 @@ pub async fn check(
     let fleet = Fleet::load(store, library, None, now).await?;
     let check = fleet.definition(&id).ok_or_else(missing)?;
     let open = store.open_intervals(Some(&id)).await?;
+    let open = fleet.up_to_now(store, open).await?;
     let mut standings = fleet.standings(&open);
     standings.retain(|current| *current.check == id);
     let mut counts = StandingCounts::default();
@@ -154,6 +158,7 @@ pub async fn check(
         title: check.title.clone(),
         severity: check.severity,
         probes: check.probes.clone(),
+        judged_by: check.judged_by,
         cadence: check.cadence.clone(),
         cadence_ms: fleet.cadence_ms(&id),
         parameters: check.params.clone(),
@@ -205,11 +210,17 @@ impl From<(Viewer, CheckAnswer)> for CheckPage {
             id: answer.id.to_string(),
             severity: answer.severity.into(),
             probes: answer.probes.iter().map(ToString::to_string).collect(),
-            cadence: format!(
-                "at least every {} ({}, UTC)",
-                span(answer.cadence_ms),
-                answer.cadence
-            ),
+            cadence: match answer.judged_by {
+                JudgedBy::Host => format!(
+                    "at least every {} ({}, UTC)",
+                    span(answer.cadence_ms),
+                    answer.cadence
+                ),
+                JudgedBy::Collector => {
+                    "by the collector, whenever something enters the ledger and as time passes"
+                        .to_owned()
+                }
+            },
             parameters: answer
                 .parameters
                 .iter()

@@ -257,9 +257,8 @@ pub async fn control(
     let intervals = match wanted.is_empty() {
         true => Vec::new(),
         false => {
-            store
-                .intervals_since(period.from, reach, Some(&wanted))
-                .await?
+            let stored = store.intervals_since(period.from, reach, Some(&wanted));
+            fleet.up_to_now(store, stored.await?).await?
         }
     };
     let records = fleet.records(period.record(), &intervals);

@@ -85,6 +85,7 @@ pub async fn controls(
     let period = Period::last_days(days, now, fleet.first_enrolled());
     let reach = fleet::fails_from(period.from, &rules);
     let intervals = store.intervals_since(period.from, reach, None).await?;
+    let intervals = fleet.up_to_now(store, intervals).await?;
     let records = fleet.records(period.record(), &intervals);
     let standings = fleet.standings(&intervals);
     let mut failing: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();

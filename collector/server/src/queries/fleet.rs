@@ -22,6 +22,8 @@ use super::answer::AsOf;
 use super::library::{Assigned, Known};
 use super::{Library, QueryError};
 
+mod overseen;
+
 /// The fleet at one moment.
 pub(crate) struct Fleet {
     pub(crate) as_of: AsOf,
@@ -136,8 +138,12 @@ impl Fleet {
             .is_some_and(|(last, patience)| holds_until(last, patience) < self.as_of.at)
     }
 
-    /// When the outcome of an interval that goes on was last judged, and the longest time to the next judgement.
+    /// When the outcome of an interval that goes on was last judged, and the longest time to the next judgement. What the
+    /// collector judges is judged by every look.
     fn last_judged(&self, host: &RegisteredHost, interval: &StoredInterval) -> (Timestamp, i64) {
+        if self.is_overseen(host, &interval.check) {
+            return (self.as_of.at, 0);
+        }
         let cadence = self
             .bundle_of(host)
             .and_then(|known| known.cadence(&interval.check));
@@ -163,6 +169,9 @@ impl Fleet {
         host: &RegisteredHost,
         interval: &StoredInterval,
     ) -> (Timestamp, u64) {
+        if self.is_overseen(host, &interval.check) {
+            return (self.as_of.at, newest_entry(host));
+        }
         let known = self.bundle_of(host);
         let cadence = known.and_then(|known| known.cadence(&interval.check));
         let last = cadence.and_then(|(line, _)| self.judgings.last(host.row, line));
@@ -293,8 +302,13 @@ impl Fleet {
         host: &RegisteredHost,
         checks: &[&CheckId],
     ) -> Result<BTreeMap<CheckId, Value>, QueryError> {
+        let (overseen, checks): (Vec<&CheckId>, Vec<&CheckId>) = checks
+            .iter()
+            .copied()
+            .partition(|check| self.is_overseen(host, check));
+        let mut found = self.observed_from_outside(store, host, &overseen).await?;
         let Some(known) = self.bundle_of(host) else {
-            return Ok(BTreeMap::new());
+            return Ok(found);
         };
         let definitions = checks
             .iter()
@@ -311,7 +325,7 @@ impl Fleet {
             .collect();
         let mut moments: BTreeMap<Timestamp, Vec<&CheckId>> = BTreeMap::new();
         for check in checks {
-            let Some(definition) = known.info.bundle.checks.get(*check) else {
+            let Some(definition) = known.info.bundle.checks.get(check) else {
                 continue;
             };
             if definition
@@ -324,7 +338,6 @@ impl Fleet {
                 moments.entry(now).or_default().push(check);
             }
         }
-        let mut found = BTreeMap::new();
         for (now, checks) in moments {
             let observed = known.evaluator.observe(checks, &facts, now);
             let digest = known.info.digest;
@@ -332,6 +345,11 @@ impl Fleet {
         }
         Ok(found)
     }
+}
+
+/// The entry that a host's latest facts rest on: its last statement, or its enrolment.
+pub(crate) fn newest_entry(host: &RegisteredHost) -> u64 {
+    host.last_idx.unwrap_or(host.enrolled_idx)
 }
 
 /// Disclosures by their digests, in the order asked; none where one was erased.

@@ -138,6 +138,7 @@ pub async fn host(
     let intervals = store
         .intervals_of_host(host.row, None, now.plus_ms(-YEAR_MS))
         .await?;
+    let intervals = fleet.up_to_now(store, intervals).await?;
     let outcomes = outcomes(store, &fleet, &host, &intervals).await?;
     let mut counts = StandingCounts::default();
     outcomes.iter().for_each(|one| counts.add(one.standing));

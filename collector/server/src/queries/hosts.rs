@@ -131,6 +131,7 @@ pub async fn hosts(
 ) -> Result<Hosts, QueryError> {
     let fleet = Fleet::load(store, library, None, now).await?;
     let open = store.open_intervals(None).await?;
+    let open = fleet.up_to_now(store, open).await?;
     let all = summaries(&fleet, &fleet.standings(&open));
     let state = |word: &str| all.iter().filter(|host| host.state == word).count() as u64;
     let mut answer = Hosts {

@@ -17,6 +17,7 @@ use wire::leaf::Kind;
 use super::QueryError;
 use crate::ingest::project::BundleInfo;
 use crate::ingest::replay::ReplayError;
+use crate::oversight::Assignment;
 
 /// The controls, and the bundles met so far. One for the whole process.
 pub struct Library {
@@ -28,7 +29,7 @@ pub struct Library {
 /// A bundle, ready to be asked.
 pub(crate) struct Known {
     /// The bundle and the longest gap of each cadence.
-    pub(crate) info: BundleInfo,
+    pub(crate) info: Arc<BundleInfo>,
     /// Its expressions, compiled.
     pub(crate) evaluator: Evaluator,
 }
@@ -40,6 +41,8 @@ pub(crate) struct Assigned {
     pub(crate) bundle: Arc<Known>,
     /// Since when without a break, by check.
     pub(crate) since: BTreeMap<CheckId, Timestamp>,
+    /// The same for checks that the collector judges.
+    pub(crate) assignment: Assignment,
 }
 
 impl Known {
@@ -51,7 +54,7 @@ impl Known {
 
     /// The shortest time between two rounds that its cadences explain, in milliseconds.
     pub(crate) fn shortest_ms(&self) -> Option<i64> {
-        self.info.periods.values().copied().min()
+        self.info.shortest_ms()
     }
 }
 
@@ -101,14 +104,19 @@ impl Library {
                 return Err(inconsistent(problem).into());
             };
             for group in activated.grps {
-                let before = groups.remove(&group);
-                let since = |check: &CheckId| {
-                    let known = before.as_ref().and_then(|before| before.since.get(check));
-                    (check.clone(), known.copied().unwrap_or(at))
+                let before = groups.remove(&group).map(|before| before.assignment);
+                let info = bundle.info.clone();
+                let assignment = Assignment::after(before.as_ref(), info, at.unix_ms());
+                let since = assignment.since.iter();
+                let since = since
+                    .map(|(check, since)| (check.clone(), Timestamp::from_unix_ms(*since)))
+                    .collect();
+                let assigned = Assigned {
+                    bundle: bundle.clone(),
+                    since,
+                    assignment,
                 };
-                let since = bundle.info.bundle.checks.keys().map(since).collect();
-                let bundle = bundle.clone();
-                groups.insert(group, Assigned { bundle, since });
+                groups.insert(group, assigned);
             }
         }
         Ok(groups)
@@ -135,7 +143,7 @@ fn read(digest: &Digest, file: &[u8]) -> Result<Known, QueryError> {
     let bundle = Bundle::parse(&envelope.payload).map_err(unusable)?;
     let evaluator = Evaluator::new(&bundle).map_err(unusable)?;
     Ok(Known {
-        info: BundleInfo::new(*digest, bundle),
+        info: Arc::new(BundleInfo::new(*digest, bundle)),
         evaluator,
     })
 }

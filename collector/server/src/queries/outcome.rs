@@ -3,6 +3,7 @@
 //! What was expected and observed is told from the very round that the proof is about: its bundle, its facts and its
 //! `now`. The check is judged again from them, so that a page can never show facts beside an outcome they do not give.
 
+mod overseen;
 pub(super) mod page;
 mod proposal;
 
@@ -12,7 +13,7 @@ use ::store::Store;
 use ::store::reading::{RegisteredHost, StoredInterval};
 use assess::current::Standing;
 use crypto::Digest;
-use evidence::check::{Check, Role};
+use evidence::check::{Check, JudgedBy, Role};
 use evidence::fact::FactSet;
 use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::{Judgement, Reason, Severity};
@@ -51,6 +52,9 @@ pub struct OutcomeAnswer {
     /// How much a failure weighs.
     #[schema(value_type = String)]
     pub severity: Severity,
+    /// `host`, or `collector` if it is no host's outcome but what the collector finds in its ledger.
+    #[schema(value_type = String)]
+    pub judged_by: JudgedBy,
     /// How it stands.
     #[schema(value_type = String)]
     pub standing: Standing,
@@ -60,14 +64,15 @@ pub struct OutcomeAnswer {
     /// Since when it stands so.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
-    /// When the host observed it last; none if never.
+    /// When it was judged last: by the host's latest round, or by this very look if the collector judges it; none if never.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub observed_at: Option<Timestamp>,
     /// What is expected, in words.
     pub expected: String,
     /// What was observed; none if nothing was, or the facts were erased.
     pub observed: Option<Value>,
-    /// Whether judging the facts of the round again gave the same outcome and reason; none if they were erased.
+    /// Whether judging the facts of the round again gave the same outcome and reason; none if they were erased. Of a check
+    /// that the collector judges: whether what it finds now is what is told.
     pub reperformed: Option<bool>,
     /// The parameters that the round used.
     #[schema(value_type = Object)]
@@ -92,7 +97,8 @@ pub struct OutcomeAnswer {
     pub proposal: Option<ProposalAnswer>,
     /// Version of a newer bundle that is in force for its group and that it has not judged by yet.
     pub newer_bundle: Option<u64>,
-    /// Its round in the ledger; none if nothing was ever received or the signed checkpoint does not cover it yet.
+    /// Its round in the ledger, of a check that the collector judges the host's last one; none if nothing was ever received
+    /// or the signed checkpoint does not cover it yet.
     pub proof: Option<ProofAnswer>,
 }
 
@@ -126,8 +132,8 @@ pub struct ProbeAnswer {
     /// The probe.
     #[schema(value_type = String)]
     pub probe: ProbeId,
-    /// Digest of the disclosure, as the signed round holds it (base64url).
-    pub digest: String,
+    /// Digest of the disclosure, as the signed round holds it (base64url); none for facts that the collector made.
+    pub digest: Option<String>,
     /// The facts; none if they were erased.
     pub facts: Option<Value>,
 }
@@ -191,6 +197,8 @@ pub async fn outcome(
     let fleet = Fleet::load(store, library, Some(host.clone()), now).await?;
     let year = now.plus_ms(-YEAR_MS);
     let intervals = store.intervals_of_host(host.row, Some(&id), year).await?;
+    let intervals = fleet.up_to_now(store, intervals).await?;
+    let overseen = fleet.is_overseen(&host, &id);
     let latest = intervals.iter().rfind(|interval| interval.to.is_none());
     let judged = latest.map(|latest| fleet.judged(&host, latest));
     let proven = match judged {
@@ -198,22 +206,24 @@ pub async fn outcome(
         None => None,
     };
     let known = match &proven {
+        _ if overseen => fleet.in_force(&host.group).cloned(),
         Some(proven) => library.bundle(store, &proven.round.bundle.sha256).await?,
         None => fleet.bundle_of(&host).cloned(),
     };
     let known = known.ok_or_else(missing)?;
     let definition = known.info.bundle.checks.get(&id).ok_or_else(missing)?;
     let seen = match &proven {
+        _ if overseen => overseen::seen(store, &fleet, &host, &known, &id).await?,
         Some(proven) => seen(store, &known, &id, definition, &proven.round).await?,
         None => Seen::default(),
     };
     let (standing, since) = stand(&fleet, &host, latest);
     let proposal = match &proven {
-        Some(proven) => {
+        Some(proven) if !overseen => {
             let time = proven.round.common.time.end;
             proposal::proposal(store, &fleet, &host, &id, &seen.held, time).await?
         }
-        None => None,
+        _ => None,
     };
     let newer_bundle = fleet
         .in_force(&host.group)
@@ -224,6 +234,7 @@ pub async fn outcome(
         host_name: fleet::name(&host),
         title: definition.title.clone(),
         severity: definition.severity,
+        judged_by: definition.judged_by,
         standing,
         reason: latest.and_then(|latest| latest.judgement.reason),
         since,
@@ -232,12 +243,12 @@ pub async fn outcome(
         observed: seen.observed,
         reperformed: seen
             .judgement
-            .zip(
-                proven
-                    .as_ref()
-                    .and_then(|proven| proven.round.outcomes.get(&id)),
-            )
-            .map(|(again, signed)| again == *signed),
+            .zip(match (&proven, latest) {
+                (_, Some(latest)) if overseen => Some(latest.judgement),
+                (Some(proven), _) => proven.round.outcomes.get(&id).copied(),
+                _ => None,
+            })
+            .map(|(again, told)| again == told),
         parameters: definition.params.clone(),
         sources: seen.sources,
         decides: definition.decides.clone(),
@@ -325,7 +336,7 @@ async fn seen(
     for ((probe, digest), disclosure) in listed.into_iter().zip(found) {
         seen.facts.push(ProbeAnswer {
             probe: probe.clone(),
-            digest: digest.to_string(),
+            digest: Some(digest.to_string()),
             facts: disclosure.as_ref().map(|one| one.facts().to_value()),
         });
         if let Some(disclosure) = disclosure {

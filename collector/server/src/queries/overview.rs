@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::store::Store;
-use ::store::reading::Change;
+use ::store::reading::{Change, StoredInterval};
 use assess::current::Standing;
 use assess::deviation::{self, Deviation};
 use assess::figure::{Figures, Share};
@@ -176,6 +176,7 @@ pub async fn overview(
     let earlier = period.before();
     let reach = fleet::fails_from(earlier.from, &rules);
     let intervals = store.intervals_since(earlier.from, reach, None).await?;
+    let intervals = fleet.up_to_now(store, intervals).await?;
     let records = fleet.records(period.record(), &intervals);
     let (mut controls, figures) = assess(&fleet, library, &records, &rules);
     let before = period.known_from.is_none() && fleet.first_enrolled().is_some();
@@ -188,8 +189,9 @@ pub async fn overview(
     let now_figures = Figures::of(standings.iter().map(|current| current.standing));
     let open = open_deviations(&records, &rules);
     let rounds = store.kinds(fleet.as_of.entries).await?;
-    let (newly_failing, failing_number) = changes(store, &fleet, Change::Failing).await?;
-    let (newly_fixed, fixed_number) = changes(store, &fleet, Change::Fixed).await?;
+    let (newly_failing, failing_number) =
+        changes(store, &fleet, &intervals, Change::Failing).await?;
+    let (newly_fixed, fixed_number) = changes(store, &fleet, &intervals, Change::Fixed).await?;
     let (silent, silent_number) = silent(&fleet);
     Ok(Overview {
         hosts: fleet.in_scope().count() as u64,
@@ -300,12 +302,15 @@ fn open_deviations(records: &Records, rules: &Rules) -> Vec<Deviation> {
 async fn changes(
     store: &Store,
     fleet: &Fleet,
+    intervals: &[StoredInterval],
     change: Change,
 ) -> Result<(Vec<OutcomeChange>, u64), QueryError> {
     let since = fleet.as_of.at.plus_ms(-LATELY_DAYS * 86_400_000);
     let mut found = Vec::new();
     let mut number = 0;
-    for interval in store.changes_since(change, since, COUNTED).await? {
+    let mut changed = store.changes_since(change, since, COUNTED).await?;
+    fleet.set_overseen_changes(&mut changed, intervals, change, since);
+    for interval in changed {
         let host = fleet.in_scope().find(|host| host.row == interval.row);
         let (Some(host), Some(check)) = (host, fleet.definition(&interval.check)) else {
             continue;

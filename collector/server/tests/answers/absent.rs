@@ -101,7 +101,7 @@ async fn a_host_that_was_never_heard_is_missing_until_it_is_retired() {
             .is_ok()
     );
     assert_eq!(overview_of(&world).await.figures.coverage.whole, 9);
-    world.retire(&quiet).await;
+    world.end(&quiet, wire::leaf::Kind::Retire).await;
     let after = overview_of(&world).await;
     assert_eq!((after.hosts, after.figures.coverage.whole), (2, 6));
     let one = control::control(store, library, "A.8.17", 30, world.now())

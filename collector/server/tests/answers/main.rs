@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod absent;
+mod overseen;
 mod world;
 
 use askama::Template;

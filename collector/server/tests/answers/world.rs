@@ -36,13 +36,15 @@ use wire::submission::Submission;
 pub const HOUR: Duration = Duration::from_secs(3600);
 
 pub struct World {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub store: Store,
     pub library: Library,
     pub published: Published,
     pub clock: Arc<FixedClock>,
     pub log_key: ledger::key::Vkey,
     queue: mpsc::Sender<Command>,
+    running: tokio::task::JoinHandle<()>,
+    keys: Arc<SigningKeys>,
     keyring: Arc<Keyring>,
     policy: SigningKey,
     bundles: BTreeMap<u64, Bundle>,
@@ -90,7 +92,7 @@ impl World {
         });
         let started = sequencer::start(
             store.clone(),
-            keys,
+            keys.clone(),
             policy.verifying_key(),
             folder.path().join("checkpoint"),
             clock.clone(),
@@ -98,19 +100,42 @@ impl World {
         )
         .await
         .unwrap();
-        tokio::spawn(started.sequencer.run(started.commands));
+        let running = tokio::spawn(started.sequencer.run(started.commands));
         World {
-            _folder: folder,
+            folder,
             store,
             library: Library::new().unwrap(),
             published: started.published,
             clock,
             log_key,
             queue: started.queue,
+            running,
+            keys,
             keyring: started.keyring,
             policy,
             bundles: BTreeMap::new(),
         }
+    }
+
+    /// Stops the collector and starts it anew on the same database.
+    pub async fn restart(&mut self) {
+        let (nobody, _) = mpsc::channel(1);
+        drop(std::mem::replace(&mut self.queue, nobody));
+        (&mut self.running).await.unwrap();
+        let started = sequencer::start(
+            self.store.clone(),
+            self.keys.clone(),
+            self.policy.verifying_key(),
+            self.folder.path().join("checkpoint"),
+            self.clock.clone(),
+            Box::new(SeededRandom::new(8)),
+        );
+        let started = started.await.unwrap();
+        self.running = tokio::spawn(started.sequencer.run(started.commands));
+        self.queue = started.queue;
+        self.keyring = started.keyring;
+        self.published = started.published;
+        self.library = Library::new().unwrap();
     }
 
     pub fn now(&self) -> Timestamp {
@@ -129,9 +154,16 @@ impl World {
         &self,
         command: impl FnOnce(oneshot::Sender<Result<Accepted, Refusal>>) -> Command,
     ) -> Accepted {
+        self.answer_to(command).await.unwrap()
+    }
+
+    async fn answer_to(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<Accepted, Refusal>>) -> Command,
+    ) -> Result<Accepted, Refusal> {
         let (sender, answer) = oneshot::channel();
         assert!(self.queue.send(command(sender)).await.is_ok());
-        answer.await.unwrap().unwrap()
+        answer.await.unwrap()
     }
 
     pub async fn activate(&mut self, version: u64, groups: &[&str], checks: &[(&str, Value)]) {
@@ -199,10 +231,10 @@ impl World {
         }
     }
 
-    pub async fn retire(&self, host: &Host) {
+    pub async fn end(&self, host: &Host, kind: Kind) {
         let command = EndCommand {
             agent: host.agent(),
-            kind: Kind::Retire,
+            kind,
             by: Actor::collector(),
             reason: "given back".to_owned(),
         };
@@ -211,17 +243,34 @@ impl World {
 
     /// The host judges every check of a bundle now, its probes having seen these values; `None` is a failed probe.
     pub async fn round(&self, host: &mut Host, version: u64, seen: &[(&str, Option<&str>)]) -> u64 {
+        let bundle = self.bundles[&version].clone().for_hosts();
+        let end = self.now();
+        self.deliver(host, version, &bundle, seen, end)
+            .await
+            .unwrap()
+            .index
+    }
+
+    /// A round of these checks of a bundle that ended at `end` by the host's clock.
+    pub async fn deliver(
+        &self,
+        host: &mut Host,
+        version: u64,
+        checks: &Bundle,
+        seen: &[(&str, Option<&str>)],
+        end: Timestamp,
+    ) -> Result<Accepted, Refusal> {
         let bundle = &self.bundles[&version];
         let facts = seen
             .iter()
             .map(|(probe, value)| (probe.parse().unwrap(), facts(*value)));
         let facts: FactSet = facts.collect();
-        let ids: Vec<&CheckId> = bundle.checks.keys().collect();
+        let ids: Vec<&CheckId> = checks.checks.keys().collect();
         let evaluator = Evaluator::new(bundle).unwrap();
-        let outcomes = evaluator.judge(ids, &facts, self.now()).unwrap();
+        let outcomes = evaluator.judge(ids, &facts, end).unwrap();
         let fresh = host.disclose(&facts);
         let round = Round {
-            common: host.next(self.now()),
+            common: host.next(end),
             bundle: BundleRef {
                 sha256: bundle.digest().unwrap(),
                 version,
@@ -245,9 +294,13 @@ impl World {
         let body = store::compress(&submission.to_bytes().unwrap(), &[]).unwrap();
         let mut room = BodyBudget::new(1024).room();
         let verified = admit::open(&self.keyring, &body, None, &mut room).unwrap();
-        self.submit(|answer| Command::Statement(Box::new(verified), answer))
+        self.answer_to(|answer| Command::Statement(Box::new(verified), answer))
             .await
-            .index
+    }
+
+    /// The checks of a bundle.
+    pub fn bundle(&self, version: u64) -> Bundle {
+        self.bundles[&version].clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stretches of outcomes, and when they were last judged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use evidence::id::CheckId;
 use evidence::outcome::{Judgement, Outcome};
@@ -37,6 +37,15 @@ impl Judgings {
     #[must_use]
     pub fn last(&self, row: i64, cadence: &str) -> Option<(Timestamp, u64)> {
         self.0.get(&row)?.get(cadence).copied()
+    }
+
+    /// The last judgements of a host, Unix milliseconds by cadence.
+    #[must_use]
+    pub fn of(&self, row: i64) -> BTreeMap<String, i64> {
+        let of_host = self.0.get(&row).into_iter().flatten();
+        of_host
+            .map(|(cadence, (last, _))| (cadence.clone(), last.unix_ms()))
+            .collect()
     }
 }
 

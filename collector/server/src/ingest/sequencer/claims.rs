@@ -125,6 +125,11 @@ fn check_content(round: &Round, bundle: &Bundle) -> Result<(), Refusal> {
             .checks
             .get(check)
             .ok_or_else(|| Refusal::RoundContent(format!("check {check} is not in the bundle")))?;
+        if !known.judged_by.is_host() {
+            return Err(Refusal::RoundContent(format!(
+                "check {check} is judged by the collector, not by hosts"
+            )));
+        }
         probes.extend(&known.probes);
     }
     if !round.facts.keys().eq(probes) {

@@ -115,9 +115,10 @@ impl Sequencer {
             version: newest.version,
             grps: vec![group.clone()],
         };
-        let (_, _, decision) =
+        let (idx, leaf, decision) =
             self.decide(draft, by.clone(), "first host of the group", content, None)?;
-        self.fleet.decision(Some(&decision.content));
+        self.fleet
+            .activated(idx, &leaf, &decision.content, &mut draft.batch);
         Ok(())
     }
 
@@ -171,7 +172,7 @@ impl Sequencer {
             }
         };
         self.fleet
-            .key_event(leaf.kind, &leaf, &agent, &mut draft.batch);
+            .key_event(leaf.kind, idx, &leaf, &agent, &mut draft.batch);
         self.placed(draft, idx, 0, &agent)
     }
 
@@ -190,7 +191,8 @@ impl Sequencer {
             version: bundle.version,
             grps: command.groups,
         };
-        let (idx, _, decision) = self.decide(draft, command.by, &command.reason, content, None)?;
+        let (idx, leaf, decision) =
+            self.decide(draft, command.by, &command.reason, content, None)?;
         let file = command
             .envelope
             .to_file()
@@ -202,7 +204,8 @@ impl Sequencer {
             activated_idx: idx,
         });
         self.fleet.add_bundle(digest, bundle);
-        self.fleet.decision(Some(&decision.content));
+        self.fleet
+            .activated(idx, &leaf, &decision.content, &mut draft.batch);
         let entry = draft.batch.entries.last().map(|entry| entry.leaf.clone());
         Ok(Placed {
             index: idx,

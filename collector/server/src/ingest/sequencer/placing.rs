@@ -275,7 +275,7 @@ impl Sequencer {
             statement: None,
         };
         let reason = "two statements for one number, or one number after two statements";
-        let (_, leaf, _) =
+        let (idx, leaf, _) =
             self.decide(draft, Actor::collector(), reason, content, Some(concerns))?;
         let file = verified
             .envelope
@@ -283,7 +283,7 @@ impl Sequencer {
             .map_err(|error| Refusal::Stopped(error.to_string()))?;
         draft.batch.others.push((verified.pae, file));
         self.fleet
-            .key_event(Kind::Fork, &leaf, &agent.id, &mut draft.batch);
+            .key_event(Kind::Fork, idx, &leaf, &agent.id, &mut draft.batch);
         tracing::warn!(agent = %agent.id, "two statements for one number: the key was ended");
         metrics::counter!("assay_forks_total").increment(1);
         Err(Refusal::Fork)
@@ -318,7 +318,7 @@ impl Sequencer {
             epoch: agent.epoch,
             statement: None,
         };
-        let (_, leaf, _) = self.decide(
+        let (idx, leaf, _) = self.decide(
             draft,
             Actor::collector(),
             "refused",
@@ -331,7 +331,7 @@ impl Sequencer {
             .map_err(|error| Refusal::Stopped(error.to_string()))?;
         draft.batch.others.push((pae, file));
         self.fleet
-            .key_event(Kind::Reject, &leaf, &agent.id, &mut draft.batch);
+            .key_event(Kind::Reject, idx, &leaf, &agent.id, &mut draft.batch);
         Ok(())
     }
 }

@@ -143,6 +143,8 @@ async fn load_fleet(store: &Store) -> Result<Fleet, StartError> {
         store.count_decisions().await?,
         replay::activations(store).await?,
     );
+    let overseen = fleet.overseen_checks();
+    fleet.set_overseen(store.overseen(&overseen).await?);
     Ok(fleet)
 }
 
@@ -168,7 +170,7 @@ impl Sequencer {
             None,
         )?;
         debug_assert_eq!(leaf.kind, Kind::Key);
-        self.fleet.decision(None);
+        self.fleet.decision();
         let mut edge = self.edge.clone();
         draft.batch.tiles = edge.append(&draft.leaves);
         self.commit(0, &edge, &mut draft).await?;

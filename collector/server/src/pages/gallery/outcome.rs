@@ -120,6 +120,7 @@ pub fn failing() -> OutcomePage {
         ],
         proposal: None,
         newer_bundle: None,
+            by_collector: false,
         proof: Some(proof()),
     }
 }

@@ -64,6 +64,7 @@ impl From<(Viewer, OutcomeAnswer)> for OutcomePage {
             facts: answer.facts.iter().map(probe_facts).collect(),
             proposal: answer.proposal.as_ref().map(proposal_part),
             newer_bundle: answer.newer_bundle,
+            by_collector: !answer.judged_by.is_host(),
             proof: answer
                 .proof
                 .as_ref()
@@ -128,7 +129,7 @@ pub(in crate::queries) fn control_links(controls: &[LinkedControl]) -> Vec<Contr
 fn probe_facts(probe: &ProbeAnswer) -> ProbeFacts {
     ProbeFacts {
         probe: probe.probe.to_string(),
-        digest: probe.digest.clone(),
+        digest: probe.digest.clone().unwrap_or_default(),
         facts: probe.facts.as_ref().map(Facts::of),
         withheld: match probe.facts {
             Some(_) => String::new(),
@@ -175,7 +176,10 @@ fn proof_part(answer: &OutcomeAnswer, proof: &ProofAnswer) -> Proof {
         ),
     ];
     for probe in answer.facts.iter().filter(|probe| probe.facts.is_some()) {
-        let name = format!("disclosures/{}", probe.digest);
+        let Some(digest) = &probe.digest else {
+            continue;
+        };
+        let name = format!("disclosures/{digest}");
         files.push(file(&name, &format!("the facts of probe {}", probe.probe)));
     }
     let delay = proof.received.ms_since(proof.host_time);
