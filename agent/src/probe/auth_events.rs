@@ -6,6 +6,7 @@ mod records;
 
 use std::time::Duration;
 
+use evidence::outcome::Reason;
 use evidence::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,8 @@ const WORDS: [&str; 11] = [
 const TAIL_BYTES: usize = 256 * 1024;
 /// Messages of the journal that are looked through.
 const MESSAGES: &str = "200";
+/// What journalctl(1) says to whom it may show nothing.
+const DENIED: &str = "insufficient permissions";
 
 impl Probe for AuthEvents {
     const ID: &'static str = "auth_events";
@@ -101,7 +104,12 @@ impl Probe for AuthEvents {
                     log_read |= journal_exists(observation)?;
                     newest = later(newest, found);
                 }
-                Answer::Problem(problem) => journal_problem = Some(problem),
+                Answer::Denied(said) if !log_read => {
+                    let detail =
+                        format!("{said} Run the agent as root or in the group systemd-journal");
+                    return Err(Unobservable::new(Reason::PermissionDenied, detail));
+                }
+                Answer::Denied(said) | Answer::Problem(said) => journal_problem = Some(said),
                 Answer::NoJournal => {}
             }
         }
@@ -189,6 +197,7 @@ fn journal_exists(observation: &mut Observation<'_>) -> Result<bool, Unobservabl
 enum Answer {
     Events(Option<Event>),
     Problem(String),
+    Denied(String),
     NoJournal,
 }
 
@@ -234,7 +243,11 @@ fn journal(observation: &mut Observation<'_>) -> Result<Answer, Unobservable> {
     if output.exit != 0 {
         let said = String::from_utf8_lossy(&output.stderr);
         let first = said.lines().next().unwrap_or_default();
-        return Ok(Answer::Problem(format!("exit {}: {first}", output.exit)));
+        return Ok(if first.contains(DENIED) {
+            Answer::Denied(first.to_owned())
+        } else {
+            Answer::Problem(format!("exit {}: {first}", output.exit))
+        });
     }
     for line in output.text().lines() {
         let entry: Entry = serde_json::from_str(line)
