@@ -83,6 +83,27 @@ pub struct Recount {
     unkept: u64,
 }
 
+/// The key of an agent that the entries so far put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InForce {
+    /// No entry enrols it.
+    Never,
+    /// An entry ended the last one.
+    Ended,
+    /// It was enrolled again, and no statement has named the new key yet.
+    Unnamed {
+        /// The epoch of that key.
+        epoch: u64,
+    },
+    /// This one.
+    Key {
+        /// Its epoch.
+        epoch: u64,
+        /// Its key id.
+        key: KeyId,
+    },
+}
+
 /// Where an agent stands.
 #[derive(Debug, Default)]
 struct Standing {
@@ -134,6 +155,20 @@ impl Recount {
             agents: self.agents.len() as u64,
             ended: ended.count() as u64,
             ..self.tally.clone()
+        }
+    }
+
+    /// The key in force for an agent's next entry.
+    #[must_use]
+    pub fn in_force(&self, agent: &AgentId) -> InForce {
+        let Some(standing) = self.agents.get(agent) else {
+            return InForce::Never;
+        };
+        let epoch = standing.epoch;
+        match standing.key {
+            Key::Ended => InForce::Ended,
+            Key::Unnamed => InForce::Unnamed { epoch },
+            Key::Named(key) => InForce::Key { epoch, key },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crypto::Digest;
 use futures::{Stream, StreamExt as _, stream};
 use ledger::bundle;
 use ledger::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -18,11 +19,33 @@ use crate::source::{Source, SourceError};
 const AT_ONCE: usize = 8;
 const LEAF_HASHES: TileKind = TileKind::Hashes(0);
 
+/// Is shown the entries of a log on the way.
+pub(crate) trait Watch {
+    /// The next entry with its leaf hash; `before` has taken all entries before it and not this one.
+    fn entry(&mut self, entry: &[u8], hash: Digest, before: &Recount);
+}
+
+/// Nobody looks.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn entry(&mut self, _: &[u8], _: Digest, _: &Recount) {}
+}
+
 /// Verifies the log at `source` against its key, step by step.
 pub async fn verify(source: &Source, log_key: &Vkey) -> Report {
+    verify_watched(source, log_key, &mut Unwatched).await
+}
+
+/// As [`verify`], and shows `watch` every entry that could be read, in order.
+pub(crate) async fn verify_watched(
+    source: &Source,
+    log_key: &Vkey,
+    watch: &mut impl Watch,
+) -> Report {
     let mut report = Report::new();
     if let Some(checkpoint) = checkpoint(&mut report, source, log_key).await {
-        entries_and_tiles(&mut report, source, &checkpoint).await;
+        entries_and_tiles(&mut report, source, &checkpoint, watch).await;
     }
     report.not_checked(
         "the signatures in the leaves: a log holds no payloads, each needs its exported round",
@@ -61,10 +84,15 @@ async fn checkpoint(report: &mut Report, source: &Source, log_key: &Vkey) -> Opt
     Some(head)
 }
 
-async fn entries_and_tiles(report: &mut Report, source: &Source, head: &Checkpoint) {
+async fn entries_and_tiles(
+    report: &mut Report,
+    source: &Source,
+    head: &Checkpoint,
+    watch: &mut impl Watch,
+) {
     let mut recount = Recount::new();
     let mut tiles = Tiles::default();
-    let walked = walk(source, head, &mut recount, &mut tiles).await;
+    let walked = walk(source, head, &mut recount, &mut tiles, watch).await;
     let complete = walked.is_ok();
     if let Err(problem) = walked {
         report.failed("entries", problem);
@@ -99,6 +127,7 @@ async fn walk(
     head: &Checkpoint,
     recount: &mut Recount,
     tiles: &mut Tiles,
+    watch: &mut impl Watch,
 ) -> Result<(), String> {
     let mut files = read(source, head.size);
     while let Some(row) = files.next().await {
@@ -110,10 +139,11 @@ async fn walk(
         let entries = entries.map_err(|error| in_full(&error))?;
         let entries = bundle::decode(&entries, path.width())
             .map_err(|error| format!("{path}: {}", in_full(&error)))?;
-        for entry in &entries {
+        let computed: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+        for (entry, hash) in entries.iter().zip(&computed) {
+            watch.entry(entry, *hash, recount);
             recount.push(entry);
         }
-        let computed: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
         let written = tiles.edge.append(&computed);
         for tile in written {
             if tile.path.kind() == LEAF_HASHES {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ledger::key::Vkey;
 use ledger::tlog_proof::MAX_PROOF_BYTES;
+use tokio::runtime::Runtime;
 use verify::report::Report;
 use verify::round::{Evidence, Files, MAX_PEM_BYTES};
 use verify::source::{MAX_CA_BYTES, Source};
@@ -81,6 +81,12 @@ struct RoundArgs {
     /// The policy key that signed the bundle, PEM.
     #[arg(long, value_name = "FILE", requires = "bundle")]
     policy_key: Option<PathBuf>,
+    /// The whole log, a folder or an address: shows whether the key was enrolled, rotated or ended before this round.
+    #[arg(long, value_name = "DIR|URL")]
+    log: Option<String>,
+    /// PEM file of the CA that alone vouches for the log's server; without it the system's do.
+    #[arg(long, value_name = "FILE", requires = "log")]
+    ca: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -117,26 +123,25 @@ fn main() -> ExitCode {
 
 fn verify_log(args: &LogArgs) -> Report {
     let mut report = Report::new();
-    let Some((key, source)) = open_log(&mut report, args) else {
-        return report;
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match report.take("log", runtime) {
-        Some(runtime) => runtime.block_on(log::verify(&source, &key)),
-        None => report,
+    let key = report.take("log key", input::vkey(&args.key));
+    let opened = open_log(&mut report, &args.place, args.ca.as_deref());
+    match (key, opened) {
+        (Some(key), Some((source, runtime))) => runtime.block_on(log::verify(&source, &key)),
+        _ => report,
     }
 }
 
-fn open_log(report: &mut Report, args: &LogArgs) -> Option<(Vkey, Source)> {
-    let key = report.take("log key", input::vkey(&args.key))?;
-    let ca = match &args.ca {
+/// A log, and what waits for its files.
+fn open_log(report: &mut Report, place: &str, ca: Option<&Path>) -> Option<(Source, Runtime)> {
+    let ca = match ca {
         Some(path) => Some(report.take("CA", input::read(path, MAX_CA_BYTES))?),
         None => None,
     };
-    let source = report.take("log", Source::open(&args.place, ca.as_deref()))?;
-    Some((key, source))
+    let source = report.take("log", Source::open(place, ca.as_deref()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    Some((source, report.take("log", runtime)?))
 }
 
 fn verify_round(args: &RoundArgs) -> Report {
@@ -158,6 +163,10 @@ fn verify_round(args: &RoundArgs) -> Report {
         .as_deref()
         .map(|folder| report.take("disclosures", input::disclosures(folder)));
     let key = report.take("log key", input::vkey(&args.key));
+    let log = args
+        .log
+        .as_deref()
+        .map(|place| open_log(&mut report, place, args.ca.as_deref()));
     // A file that was named and could not be read was reported: nothing is left out in silence.
     let (Some(envelope), Some(proof), Some(agent_key), Some(key)) =
         (&envelope, &proof, &agent_key, &key)
@@ -181,5 +190,8 @@ fn verify_round(args: &RoundArgs) -> Report {
         agent_key,
         evidence,
     };
-    round::verify(&files, key)
+    match log.flatten() {
+        Some((source, runtime)) => runtime.block_on(round::verify_in_log(&files, key, &source)),
+        None => round::verify(&files, key),
+    }
 }

@@ -107,6 +107,14 @@ impl Report {
             .ok()
     }
 
+    /// All of another verification as one of this one's steps, a line for each of its own.
+    pub fn take_in(&mut self, step: &'static str, other: Report) {
+        for one in other.steps {
+            self.add(one.verdict, step, format!("{}: {}", one.step, one.detail));
+        }
+        self.not_checked.extend(other.not_checked);
+    }
+
     /// Something that these files cannot show, or that nobody asked for.
     pub fn not_checked(&mut self, what: impl Into<String>) {
         self.not_checked.push(what.into());

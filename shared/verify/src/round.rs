@@ -4,7 +4,8 @@
 //! spelling, and the checkpoint in it has the log's signature line and no other, for nobody could vouch for another.
 //! With a bundle and disclosures every check is judged again ([`crate::perform`]).
 //!
-//! One leaf and one key cannot show a revocation, an erasure, what came before or after, or who enrolled the key.
+//! One leaf and one key cannot show a revocation, an erasure, what came before or after, or who enrolled the key. With the
+//! whole log at hand, [`verify_in_log`] shows the first and the last two ([`crate::validity`]).
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ use wire::statement::{AgentStatement, Round};
 
 use crate::perform;
 use crate::report::Report;
+use crate::source::Source;
+use crate::validity;
 
 /// The longest PEM file of a public key; ours have 113 bytes.
 pub const MAX_PEM_BYTES: usize = 4096;
@@ -51,7 +54,9 @@ pub struct Evidence<'f> {
 pub struct Included {
     /// Its index.
     pub index: u64,
-    /// The leaf.
+    /// The entry's bytes.
+    pub entry: Vec<u8>,
+    /// The leaf that they are.
     pub leaf: Leaf,
     /// The checkpoint under which it is included.
     pub checkpoint: Checkpoint,
@@ -60,6 +65,40 @@ pub struct Included {
 /// Verifies the files of a round, step by step.
 #[must_use]
 pub fn verify(files: &Files<'_>, log_key: &Vkey) -> Report {
+    let (mut report, _) = alone(files, log_key);
+    report.not_checked(
+        "whether the key was enrolled and still valid at that index: the leaf names it and it signed the round, but one leaf shows no enrolment, revocation, fork or retirement; --log does",
+    );
+    report.not_checked(
+        "whether a disclosure was erased, whether the bundle was in force, what came before and after this round: see `assay-verify log`",
+    );
+    report
+}
+
+/// As [`verify`], and reads the log at `source` to say whether the key was the agent's at that index.
+pub async fn verify_in_log(files: &Files<'_>, log_key: &Vkey, source: &Source) -> Report {
+    let (mut report, found) = alone(files, log_key);
+    match &found.included {
+        Some(included) => {
+            let round = found.round.as_ref();
+            validity::verify(&mut report, included, round, source, log_key).await;
+        }
+        None => report.failed("log", "not read: the proof shows no entry to look for"),
+    }
+    report.not_checked(
+        "whether a disclosure was erased and whether the bundle was in force: entries of the log say so, but hold no payload",
+    );
+    report
+}
+
+/// What the files of a round hold, as far as they could be read.
+struct Found {
+    included: Option<Included>,
+    round: Option<Round>,
+}
+
+/// All that one leaf and one key show.
+fn alone(files: &Files<'_>, log_key: &Vkey) -> (Report, Found) {
     let mut report = Report::new();
     let included = included(&mut report, files.proof, log_key);
     let envelope = report.take("envelope", Envelope::parse_file(files.envelope));
@@ -91,23 +130,15 @@ pub fn verify(files: &Files<'_>, log_key: &Vkey) -> Report {
         ),
         (None, Some(_)) => {}
     }
-    limits(&mut report, &files.evidence);
-    report
-}
-
-/// What one leaf and one key cannot show.
-fn limits(report: &mut Report, evidence: &Option<Evidence<'_>>) {
-    if evidence.is_some_and(|evidence| evidence.policy_key.is_none()) {
+    if files
+        .evidence
+        .is_some_and(|evidence| evidence.policy_key.is_none())
+    {
         report.not_checked(
             "who signed the bundle: its content is the one the round names, its signature needs --policy-key",
         );
     }
-    report.not_checked(
-        "whether the key was enrolled and still valid at that index: the leaf names it and it signed the round, but one leaf shows no enrolment, revocation, fork or retirement",
-    );
-    report.not_checked(
-        "whether a disclosure was erased, whether the bundle was in force, what came before and after this round: see `assay-verify log`",
-    );
+    (report, Found { included, round })
 }
 
 /// The leaf in the proof, if the log's checkpoint includes it.
@@ -145,6 +176,7 @@ fn included(report: &mut Report, proof: &[u8], log_key: &Vkey) -> Option<Include
     );
     Some(Included {
         index: proof.index,
+        entry: entry.to_vec(),
         leaf,
         checkpoint,
     })

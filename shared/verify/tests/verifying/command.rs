@@ -13,9 +13,11 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use crate::export::Draft;
+use wire::leaf::Kind;
+
+use crate::export::{AGENT, Draft};
 use crate::logs::log_of;
-use crate::record::log_key;
+use crate::record::{self, Leaves, log_key};
 
 fn program(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_assay-verify"))
@@ -87,6 +89,40 @@ fn a_round_on_disk_is_verified_and_a_changed_one_is_not() {
         1,
         "round.dsse.json cannot be read",
     );
+}
+
+#[test]
+fn a_round_is_held_against_a_log_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = Leaves::begun(AGENT);
+    let end = |leaves: &mut Leaves| leaves.about(Kind::Revoke, AGENT, 1);
+    let (export, entries) = Draft::honest().logged(before, end);
+    export.write(folder.path());
+    let log = folder.path().join("log");
+    record::write(&log, &record::files(&entries, &log_key()));
+    let held = |place: &str| round(folder.path(), &["--log", place]);
+    let log = log.to_str().unwrap();
+    ends(
+        &held(log),
+        0,
+        "entry 4 (revoke) changed the agent's key after",
+    );
+    ends(
+        &held("/no/such/log"),
+        1,
+        "log                     checkpoint: /no/such/log/checkpoint cannot be read",
+    );
+    ends(&held("http://log.example"), 1, "begins with https://");
+    let no_log = round(folder.path(), &["--ca", "ca.pem"]);
+    assert_eq!(no_log.status.code(), Some(64));
+
+    let mut before = Leaves::begun(AGENT);
+    before.about(Kind::Revoke, AGENT, 1);
+    let (export, entries) = Draft::honest().logged(before, |_| {});
+    export.write(folder.path());
+    record::write(log.as_ref(), &record::files(&entries, &log_key()));
+    ends(&round(folder.path(), &[]), 0, "--log does");
+    ends(&held(log), 1, "FAILED  key in force");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use ledger::key::Vkey;
 use serde_json::{Value, json};
 use verify::report::Report;
 use verify::round::{self, Evidence, Files};
+use verify::source::Source;
 use wire::disclosure::{Disclosure, Salt};
 use wire::envelope::{BUNDLE_TYPE, Envelope, STATEMENT_TYPE};
 use wire::leaf::{Concerns, Counters, Kind, Leaf};
@@ -168,8 +169,18 @@ impl Draft {
         self
     }
 
-    /// Signs, logs under other entries, and exports.
+    /// Signs, logs among other entries, and exports.
     pub fn export(self) -> Export {
+        let after = |leaves: &mut Leaves| leaves.statement(Kind::Round, AGENT, AGENT, 1, 2);
+        self.logged(Leaves::begun(AGENT), after).0
+    }
+
+    /// Signs, logs after `leaves` and before what `after` adds, and exports. Returns the entries of the log too.
+    pub fn logged(
+        self,
+        mut leaves: Leaves,
+        after: impl FnOnce(&mut Leaves),
+    ) -> (Export, Vec<Vec<u8>>) {
         let common = self.round.common.clone();
         let payload = AgentStatement::Round(Box::new(self.round))
             .to_payload()
@@ -187,14 +198,14 @@ impl Draft {
         };
         let mut leaf = Leaf::of(Kind::Round, &envelope, Some(concerns), counters).unwrap();
         (self.leaf)(&mut leaf);
-        let mut leaves = Leaves::begun(AGENT);
+        let index = leaves.list.len() as u64;
         leaves.append(leaf);
-        leaves.statement(Kind::Round, AGENT, AGENT, 1, 2);
+        after(&mut leaves);
         let entries = leaves.entries();
         let bundle = Envelope::sign(BUNDLE_TYPE, self.bundle, &[&key(POLICY)]);
-        Export {
+        let export = Export {
             envelope: envelope.to_file().unwrap(),
-            proof: record::proof(&entries, 3, &log_key()).to_bytes(),
+            proof: record::proof(&entries, index, &log_key()).to_bytes(),
             agent_key: self.signer.verifying_key().to_pem().into_bytes(),
             bundle: bundle.to_file().unwrap(),
             policy_key: key(POLICY).verifying_key().to_pem().into_bytes(),
@@ -203,7 +214,8 @@ impl Draft {
                 .iter()
                 .map(|one| (one.digest().to_string(), one.text().as_bytes().to_vec()))
                 .collect(),
-        }
+        };
+        (export, entries)
     }
 }
 
@@ -230,6 +242,29 @@ impl Export {
             policy_key,
         };
         round::verify(&self.files(Some(evidence)), log_key)
+    }
+
+    /// Held against a whole log of these entries.
+    pub fn verify_in(&self, entries: &[Vec<u8>]) -> Report {
+        let folder = tempfile::tempdir().unwrap();
+        record::write(folder.path(), &record::files(entries, &log_key()));
+        self.verify_at(folder.path())
+    }
+
+    /// Held against a log in a folder.
+    pub fn verify_at(&self, log: &Path) -> Report {
+        let source = Source::open(log.to_str().unwrap(), None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let evidence = Evidence {
+            bundle: &self.bundle,
+            disclosures: &self.disclosures,
+            policy_key: Some(&self.policy_key),
+        };
+        let files = self.files(Some(evidence));
+        let key = log_key().vkey();
+        runtime.block_on(round::verify_in_log(&files, &key, &source))
     }
 
     /// Without bundle and disclosures.

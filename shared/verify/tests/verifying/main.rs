@@ -7,3 +7,4 @@ mod leaves;
 mod logs;
 mod record;
 mod rounds;
+mod validity;
