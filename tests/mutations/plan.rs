@@ -53,6 +53,8 @@ pub enum Made {
     Debian(String),
     /// Packages that are built here, offered by a signed repository and installed by the family's own tool.
     Packages(Packages),
+    /// The same, by pacman.
+    Pacman(PacmanPackages),
     /// Nothing: its files are written by its edits, from the documentation of the family.
     ByHand,
 }
@@ -63,6 +65,16 @@ pub enum Made {
 pub struct Packages {
     /// The tool that installs them.
     pub installer: Installer,
+    /// Their files.
+    pub content: Vec<Edit>,
+    /// What there is; a file belongs to the package that names it.
+    pub packages: Vec<Package>,
+}
+
+/// The packages of a root of pacman.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacmanPackages {
     /// Their files.
     pub content: Vec<Edit>,
     /// What there is; a file belongs to the package that names it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use acceptance::machine::{Image, Layers, MachineError, Repository, install};
+use acceptance::machine::{Image, Layers, MachineError, PacmanRepository, Repository, install};
 use agent::examine;
 use agent::host::{FileSystemHost, Host};
 use agent::probe::{self, VolatileMemory};
@@ -14,7 +14,8 @@ use evidence::id::CheckId;
 use evidence::outcome::{Judgement, Outcome, Reason};
 use evidence::time::SystemClock;
 
-use super::plan::{Made, Packages, Params, Root};
+use super::edit::Edit;
+use super::plan::{Made, Packages, PacmanPackages, Params, Root};
 
 /// Set to see what each root, untouched and changed, concludes: for writing mutations.
 pub const SHOW: &str = "ASSAY_TEST_MUTATIONS_SHOW";
@@ -40,14 +41,24 @@ pub enum RootError {
 pub fn layers(name: &str, root: &Root, folder: &Path) -> Result<Layers, RootError> {
     let below = match &root.made {
         Made::Debian(suite) => Layers::of(Image::debian(suite)?.root()),
-        Made::Packages(packages) => {
-            let empty = empty(name, folder)?;
-            let place = folder.join(format!("{name}-repository"));
-            let mounted = Layers::of(&empty).mounted(&place.join("root"))?;
-            install_packages(packages, &place, mounted.root())?;
-            mounted.unmount()?;
-            Layers::of(&empty).below(&place.join("root/upper"))
-        }
+        Made::Packages(packages) => filled(name, folder, |place, root| {
+            let content = content(place, &packages.content)?;
+            let Packages {
+                installer,
+                packages,
+                ..
+            } = packages;
+            let repository = Repository::build(place, &content, *installer, packages)?;
+            Ok(repository.install(root, packages)?)
+        })?,
+        Made::Pacman(PacmanPackages {
+            content: files,
+            packages,
+        }) => filled(name, folder, |place, root| {
+            let content = content(place, files)?;
+            let repository = PacmanRepository::build(place, &content, packages)?;
+            Ok(repository.install(root, packages)?)
+        })?,
         Made::ByHand => Layers::of(&empty(name, folder)?),
     };
     let installed = if root.packages.is_empty() {
@@ -74,15 +85,27 @@ fn empty(name: &str, folder: &Path) -> Result<PathBuf, RootError> {
     Ok(empty)
 }
 
-fn install_packages(packages: &Packages, place: &Path, root: &Path) -> Result<(), RootError> {
+/// The layers of an empty root that `install` fills, with a folder for what it needs.
+fn filled(
+    name: &str,
+    folder: &Path,
+    install: impl FnOnce(&Path, &Path) -> Result<(), RootError>,
+) -> Result<Layers, RootError> {
+    let empty = empty(name, folder)?;
+    let place = folder.join(format!("{name}-repository"));
+    let mounted = Layers::of(&empty).mounted(&place.join("root"))?;
+    install(&place, mounted.root())?;
+    mounted.unmount()?;
+    Ok(Layers::of(&empty).below(&place.join("root/upper")))
+}
+
+fn content(place: &Path, files: &[Edit]) -> Result<PathBuf, RootError> {
     let content = place.join("content");
     std::fs::create_dir_all(&content)?;
-    for edit in &packages.content {
+    for edit in files {
         edit.apply(&content).map_err(RootError::Edit)?;
     }
-    let repository = Repository::build(place, &content, packages.installer, &packages.packages)?;
-    repository.install(root, &packages.packages)?;
-    Ok(())
+    Ok(content)
 }
 
 /// Judges roots by the default checks with a group's policy.

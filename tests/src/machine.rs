@@ -20,6 +20,7 @@ mod files;
 mod image;
 mod layer;
 mod network;
+mod pacman;
 mod program;
 mod remains;
 mod rpm;
@@ -36,6 +37,7 @@ pub use error::MachineError;
 pub use image::{Image, install};
 pub use layer::{Layers, Mounted, run_inside};
 pub use network::Network;
+pub use pacman::PacmanRepository;
 pub use rpm::{Installer, Package, Repository};
 
 use network::Seat;
