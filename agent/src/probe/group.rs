@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::nss::{self, GroupShadow, LocalAccount, LocalGroup, State};
 use super::passwd::repeated;
+use super::system::OsRelease;
 use super::{Observation, Probe, Unobservable};
 
 /// The probe `group`.
@@ -51,6 +52,9 @@ struct Membership {
     groups: Vec<String>,
     /// Those of them that only `/etc/gshadow` tells of.
     only_in_gshadow: Vec<String>,
+    /// Those of them that the distributor's own files give to this account of the system, as long as it has the number,
+    /// primary group and shell of those files, which lets nobody in.
+    by_vendor: Vec<String>,
 }
 
 /// The groups of every name while they are collected.
@@ -92,10 +96,15 @@ impl Members {
         }
     }
 
-    fn finish(mut self) -> Vec<Membership> {
+    fn finish(mut self, vendor: &[Given]) -> Vec<Membership> {
         self.groups
             .into_iter()
             .map(|(name, groups)| Membership {
+                by_vendor: vendor
+                    .iter()
+                    .filter(|given| given.account == name && groups.contains(given.group))
+                    .map(|given| given.group.to_owned())
+                    .collect(),
                 groups: groups.into_iter().collect(),
                 only_in_gshadow: self
                     .only_in_gshadow
@@ -107,6 +116,130 @@ impl Members {
             })
             .collect()
     }
+}
+
+/// A membership that a distributor's files come with.
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    group: &'static str,
+    account: &'static str,
+    uid: u32,
+    gid: u32,
+}
+
+/// Red Hat's package `setup` (its `uidgid` and `passwd`), and Alpine's `alpine-baselayout-data`, in order.
+const RED_HAT: [Given; 5] = [
+    Given {
+        group: "adm",
+        account: "adm",
+        uid: 3,
+        gid: 4,
+    },
+    Given {
+        group: "root",
+        account: "halt",
+        uid: 7,
+        gid: 0,
+    },
+    Given {
+        group: "root",
+        account: "operator",
+        uid: 11,
+        gid: 0,
+    },
+    Given {
+        group: "root",
+        account: "shutdown",
+        uid: 6,
+        gid: 0,
+    },
+    Given {
+        group: "root",
+        account: "sync",
+        uid: 5,
+        gid: 0,
+    },
+];
+const ALPINE: [Given; 7] = [
+    Given {
+        group: "adm",
+        account: "adm",
+        uid: 3,
+        gid: 4,
+    },
+    Given {
+        group: "adm",
+        account: "daemon",
+        uid: 2,
+        gid: 2,
+    },
+    Given {
+        group: "disk",
+        account: "adm",
+        uid: 3,
+        gid: 4,
+    },
+    Given {
+        group: "root",
+        account: "halt",
+        uid: 7,
+        gid: 0,
+    },
+    Given {
+        group: "root",
+        account: "operator",
+        uid: 11,
+        gid: 0,
+    },
+    Given {
+        group: "root",
+        account: "shutdown",
+        uid: 6,
+        gid: 0,
+    },
+    Given {
+        group: "root",
+        account: "sync",
+        uid: 5,
+        gid: 0,
+    },
+];
+/// Programs that these accounts have for a shell; none lets anybody in.
+const SHELLS: [&str; 4] = ["halt", "nologin", "shutdown", "sync"];
+const PROGRAMS: [&str; 4] = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"];
+
+/// The memberships that this distribution gives, as far as their accounts are as it made them.
+fn given(
+    observation: &mut Observation<'_>,
+    accounts: &[LocalAccount],
+) -> Result<Vec<Given>, Unobservable> {
+    let release = OsRelease::read(observation)?;
+    let words = ["ID", "ID_LIKE"].map(|name| release.get(name).unwrap_or_default());
+    let is_like = |name: &str| {
+        let mut words = words.iter().flat_map(|words| words.split_whitespace());
+        words.any(|word| word == name)
+    };
+    let table: &[Given] = if is_like("alpine") {
+        &ALPINE
+    } else if is_like("fedora") || is_like("rhel") {
+        &RED_HAT
+    } else {
+        &[]
+    };
+    let is_as_made = |given: &&Given| {
+        let mut named = accounts
+            .iter()
+            .filter(|account| account.name == given.account);
+        named.next().is_some_and(|account| {
+            let program = PROGRAMS
+                .iter()
+                .find_map(|folder| account.shell.strip_prefix(folder));
+            account.uid == given.uid
+                && account.gid == given.gid
+                && program.is_some_and(|program| SHELLS.contains(&program))
+        }) && named.next().is_none()
+    };
+    Ok(table.iter().filter(is_as_made).copied().collect())
 }
 
 impl Probe for Groups {
@@ -139,7 +272,7 @@ impl Probe for Groups {
         compat.sort();
         Ok(GroupFacts {
             gids: gids.into_iter().collect(),
-            memberships: members.finish(),
+            memberships: members.finish(&given(observation, &accounts.entries)?),
             open: open(&table.entries, &shadow.entries),
             duplicate_names: repeated(groups.iter().map(|group| group.name.clone())),
             duplicate_gids: repeated(names_of_gids.into_iter().map(|(gid, _)| gid)),
