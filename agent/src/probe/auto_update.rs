@@ -1,6 +1,7 @@
 //! Whether security updates are set to install themselves: apt's periodic job and unattended-upgrades.
 
-mod schedule;
+pub(super) mod mechanism;
+pub(super) mod schedule;
 mod timer;
 
 use evidence::outcome::Reason;
@@ -12,7 +13,9 @@ use super::debian::archive::{Archive, Archives};
 use super::debian::configuration::Configuration;
 use super::debian::origin::{self, Pattern};
 use super::debian::package::Package;
+use super::packages::{self, Manager};
 use super::{Observation, Probe, Unobservable};
+use mechanism::Mechanism;
 use schedule::Schedule;
 
 /// Most excluded packages listed by name.
@@ -46,8 +49,12 @@ const DAYS: [&str; 21] = [
 pub struct AutoUpdate;
 
 /// Facts of the configuration.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct AutoUpdateFacts {
+    /// On hosts of other package managers than apt: what could install updates by itself. All other members are about apt
+    /// then, and empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mechanisms: Option<Vec<Mechanism>>,
     /// The package unattended-upgrades is installed.
     installed: bool,
     /// `APT::Periodic::Enable`: false switches the whole periodic job off, whatever else is set.
@@ -92,6 +99,12 @@ impl Probe for AutoUpdate {
     type Facts = AutoUpdateFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<AutoUpdateFacts, Unobservable> {
+        if packages::chief(observation)? == Some(Manager::Rpm) {
+            return Ok(AutoUpdateFacts {
+                mechanisms: Some(mechanism::mechanisms(observation)?),
+                ..AutoUpdateFacts::default()
+            });
+        }
         let archives = Archives::read(observation)?;
         let configuration = &archives.configuration;
         let patterns = origin::patterns(configuration, &archives.distribution)
@@ -109,6 +122,7 @@ impl Probe for AutoUpdate {
             .iter()
             .filter(|archive| archive.release.is_none());
         Ok(AutoUpdateFacts {
+            mechanisms: None,
             installed: is_installed(observation, &archives.packages)?,
             periodic: is_periodic(configuration),
             refresh_seconds: interval(configuration, "Update-Package-Lists")?,

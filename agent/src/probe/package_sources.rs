@@ -153,6 +153,13 @@ pub(super) fn apk_lines(
     apk::lines(observation)
 }
 
+/// The value of a setting in a configuration that has sections; the section without a name comes first.
+pub(super) fn setting(text: &str, section: &str, name: &str) -> Option<String> {
+    let found = ini::sections(text);
+    let mut named = found.iter().rev().filter(|known| known.name == section);
+    named.find_map(|section| section.get(name).map(str::to_owned))
+}
+
 /// A URL as people compare it: without credentials, query and the slash at its end.
 pub(super) fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();

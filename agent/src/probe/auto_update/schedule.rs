@@ -7,10 +7,10 @@ use super::timer::{self, Effect};
 use crate::probe::unit::{Unit, units};
 use crate::probe::{Observation, Unobservable};
 
-/// Refreshes the lists.
-const REFRESH: &str = "apt-daily.timer";
-/// Installs.
-const UPGRADE: &str = "apt-daily-upgrade.timer";
+/// Stem of the timer that refreshes the lists.
+const REFRESH: &str = "apt-daily";
+/// Of the one that installs.
+const UPGRADE: &str = "apt-daily-upgrade";
 /// What both start.
 const JOB: &str = "apt.systemd.daily";
 /// The same from cron; ends at once where systemd runs.
@@ -19,7 +19,7 @@ const COMPATIBLE: &str = "/etc/cron.daily/apt-compat";
 const CRONS: [&str; 3] = ["/usr/sbin/cron", "/usr/sbin/anacron", "/usr/sbin/crond"];
 
 /// What starts the periodic job.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Schedule {
     /// State of apt-daily.timer, which refreshes the lists.
     refresh: TimerState,
@@ -36,9 +36,9 @@ pub struct Schedule {
 }
 
 /// State of a timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum TimerState {
+pub(in crate::probe) enum TimerState {
     /// Starts at boot and, on a live host, waits for its time now.
     On,
     /// Would start at boot, but has been stopped.
@@ -50,39 +50,19 @@ enum TimerState {
     /// It is on, but what it starts was changed to something else, or it never comes.
     Disarmed,
     /// There is none.
+    #[default]
     Absent,
 }
 
 impl Schedule {
     pub(super) fn read(observation: &mut Observation<'_>) -> Result<Schedule, Unobservable> {
-        let live = observation.is_live();
-        let found = units(observation, &[REFRESH, UPGRADE])?;
-        let state = |name: &str, masked: bool| match found.get(name) {
-            Some(unit) if unit.exists && masked => TimerState::Masked,
-            Some(unit) => timer(unit, live),
-            None => TimerState::Absent,
-        };
-        let mut refresh = state(REFRESH, is_masked(observation, "apt-daily.service"));
-        let mut upgrade = state(UPGRADE, is_masked(observation, "apt-daily-upgrade.service"));
-        let mut effect = |state: &mut TimerState, stem: &str| {
-            if *state != TimerState::On {
-                return Ok(None);
-            }
-            match timer::effect(observation, stem, JOB)? {
-                Effect::Runs(every) => return Ok(every),
-                Effect::Disarmed => *state = TimerState::Disarmed,
-            }
-            Ok::<_, Unobservable>(None)
-        };
-        let refresh_every = effect(&mut refresh, "apt-daily")?;
-        let upgrade_every = effect(&mut upgrade, "apt-daily-upgrade")?;
+        let job: &[&str] = &[JOB];
+        let mut found = timers(observation, &[(REFRESH, job), (UPGRADE, job)])?.into_iter();
+        let (refresh, refresh_every) = found.next().unwrap_or((TimerState::Absent, None));
+        let (upgrade, upgrade_every) = found.next().unwrap_or((TimerState::Absent, None));
         let job = observation.stat(COMPATIBLE)?;
-        let mut cron = false;
-        if job.is_some_and(|stat| stat.mode & 0o111 != 0) {
-            for path in CRONS {
-                cron |= observation.stat(path)?.is_some();
-            }
-        }
+        let cron =
+            job.is_some_and(|stat| stat.mode & 0o111 != 0) && is_some_cron_installed(observation)?;
         Ok(Schedule {
             refresh,
             upgrade,
@@ -91,6 +71,50 @@ impl Schedule {
             cron,
         })
     }
+}
+
+/// Whether a program is installed that runs daily jobs.
+pub(super) fn is_some_cron_installed(
+    observation: &mut Observation<'_>,
+) -> Result<bool, Unobservable> {
+    let mut found = false;
+    for path in CRONS {
+        found |= observation.stat(path)?.is_some();
+    }
+    Ok(found)
+}
+
+/// The state of timers by their stems, each of which is to start one of its jobs by the service of the same stem; with the
+/// longest time between two runs, if any file says when.
+pub(super) fn timers(
+    observation: &mut Observation<'_>,
+    stems: &[(&str, &[&str])],
+) -> Result<Vec<(TimerState, Option<i64>)>, Unobservable> {
+    let live = observation.is_live();
+    let names: Vec<String> = stems
+        .iter()
+        .map(|(stem, _)| format!("{stem}.timer"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let units = units(observation, &names)?;
+    let mut found = Vec::new();
+    for ((stem, jobs), name) in stems.iter().zip(names) {
+        let masked = is_masked(observation, &format!("{stem}.service"));
+        let state = match units.get(name) {
+            Some(unit) if unit.exists && masked => TimerState::Masked,
+            Some(unit) => timer(unit, live),
+            None => TimerState::Absent,
+        };
+        found.push(if state == TimerState::On {
+            match timer::effect(observation, stem, jobs)? {
+                Effect::Runs(every) => (state, every),
+                Effect::Disarmed => (TimerState::Disarmed, None),
+            }
+        } else {
+            (state, None)
+        });
+    }
+    Ok(found)
 }
 
 /// Whether a unit is masked by a link to nothing, systemctl(1) `mask`, for good or until the next boot.

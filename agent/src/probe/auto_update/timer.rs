@@ -16,11 +16,11 @@ pub(super) enum Effect {
     Disarmed,
 }
 
-/// The effect of the timer and the service of this stem, which are to start `job`.
+/// The effect of the timer and the service of this stem, which are to start one of the `jobs`.
 pub(super) fn effect(
     observation: &mut Observation<'_>,
     stem: &str,
-    job: &str,
+    jobs: &[&str],
 ) -> Result<Effect, Unobservable> {
     let timer = assignments(observation, &format!("system/{stem}.timer"), "Timer")?;
     let service_name = format!("{stem}.service");
@@ -33,7 +33,8 @@ pub(super) fn effect(
     let starts_anything = starts.iter().any(|(name, _)| name == "ExecStart");
     let starts_job = effective(&starts, "ExecStart")
         .iter()
-        .any(|line| program(line).rsplit('/').next() == Some(job));
+        .filter_map(|line| program(line).rsplit('/').next())
+        .any(|program| jobs.contains(&program));
     if starts_anything && !starts_job {
         return Ok(Effect::Disarmed);
     }

@@ -31,6 +31,8 @@ pub enum Verdict {
     Error,
     /// It began, and no line says how it ended: skipped, interrupted or running.
     Unfinished,
+    /// A timer started it, and nothing tells how it ended.
+    Unknown,
     /// No run is in the log, or there is no log.
     None,
 }
