@@ -7,6 +7,7 @@ mod page;
 mod policy;
 mod record;
 mod run;
+mod target;
 
 use std::process::ExitCode;
 

@@ -20,11 +20,12 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// A root file system with a name and a system of its own, and nothing else.
+/// A root file system with a name and a system of its own, and nothing else that a probe reads.
 fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let etc = root.path().join("etc");
     std::fs::create_dir(&etc).unwrap();
+    std::fs::create_dir(root.path().join("usr")).unwrap();
     std::fs::write(etc.join("hostname"), "img\u{1b}[2Jage\n").unwrap();
     std::fs::write(
         etc.join("os-release"),
@@ -161,6 +162,64 @@ fn wrong_usage_is_64() {
     }
     assert_eq!(agent(&["--help"]).status.code(), Some(0));
     assert_eq!(agent(&["--version"]).status.code(), Some(0));
+}
+
+/// Whatever an empty directory lacks would else be taken for what a host goes without.
+#[test]
+fn a_directory_that_is_no_root_is_wrong_usage() {
+    let empty = tempfile::tempdir().unwrap();
+    let out = empty.path().join("out");
+    for arguments in [
+        vec!["check", "--root", text(empty.path())],
+        vec!["baseline", "--out", "-", "--root", text(empty.path())],
+        vec!["record", text(&out), "--root", text(empty.path())],
+    ] {
+        let output = agent(&arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        for part in [text(empty.path()), "/etc,", "/usr,", "/etc/os-release"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+    let whole = root();
+    std::fs::remove_file(whole.path().join("etc/os-release")).unwrap();
+    let refused = agent(&["check", "--root", text(whole.path())]);
+    assert_eq!(refused.status.code(), Some(64));
+    std::fs::create_dir(whole.path().join("usr/lib")).unwrap();
+    std::fs::write(whole.path().join("usr/lib/os-release"), "ID=arch\n").unwrap();
+    let accepted = agent(&["check", "--root", text(whole.path())]);
+    assert_ne!(accepted.status.code(), Some(64));
+}
+
+/// A root without programs and settings passes only what is met by their absence.
+#[test]
+fn an_absent_source_does_not_pass() {
+    let root = root();
+    let outcome = |check: &str| {
+        let output = agent(&[
+            "check",
+            "--format",
+            "json",
+            "--check",
+            check,
+            "--root",
+            text(root.path()),
+        ]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = &report["outcomes"][0];
+        let reason = found["reason"].as_str().unwrap_or("-");
+        format!("{} {reason}", found["outcome"].as_str().unwrap())
+    };
+    assert_eq!(outcome("sudo.scope"), "not_applicable absent");
+    assert_eq!(outcome("sudo.nopasswd"), "not_applicable absent");
+    assert_eq!(outcome("mount.options"), "not_applicable absent");
+    assert_eq!(
+        outcome("software.privileged_utilities"),
+        "error coverage_partial"
+    );
+    // The kernel forwards nothing unless it is told to.
+    assert_eq!(outcome("net.forwarding"), "pass -");
 }
 
 #[test]

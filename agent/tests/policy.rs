@@ -62,6 +62,7 @@ impl Image {
             "root/etc/os-release",
             "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Demo 1\"\n",
         );
+        fs::create_dir(image.path("root/usr")).unwrap();
         image.write("root/etc/hostname", "image\n");
         image.write("root/etc/login.defs", "UID_MIN 1000\nUID_MAX 60000\n");
         image.write(

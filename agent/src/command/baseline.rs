@@ -18,7 +18,7 @@ use evidence::outcome::Reason;
 use evidence::time::{Clock as _, SystemClock};
 
 use super::policy::{self, PolicyArguments};
-use super::{Exit, check, print};
+use super::{Exit, check, print, target};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         .filter(|(_, check)| !check.learns.is_empty())
         .map(|(id, _)| id.clone())
         .collect();
-    let host = check::host(arguments.root.as_deref())?;
+    let host = target::host(arguments.root.as_deref())?;
     let clock = SystemClock::new();
     let started = clock.now();
     let mut memory = VolatileMemory::default();

@@ -4,13 +4,12 @@ mod json;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use agent::config::Config;
 use agent::examine;
-use agent::host::{AllowedFile, FileSystemHost, Host, RecordedHost};
+use agent::host::{AllowedFile, Host, RecordedHost};
 use agent::probe::{self, VolatileMemory};
-use anyhow::Context as _;
 use clap::ValueEnum;
 use crypto::Digest;
 use evidence::bundle::Bundle;
@@ -23,7 +22,7 @@ use evidence::time::{Clock, FixedClock, SystemClock, Timestamp};
 use serde_json::Value;
 
 use super::policy::{self, PolicyArguments};
-use super::{Exit, known_check, print};
+use super::{Exit, known_check, print, target};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -124,7 +123,7 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
         }
         None => (
             Box::new(
-                host(arguments.root.as_deref())?
+                target::host(arguments.root.as_deref())?
                     .with_own_listeners(arguments.connect_to_own_listeners)
                     .allowing(settings(arguments)?),
             ),
@@ -160,17 +159,6 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Vec<AllowedFile>> {
     Ok(match &arguments.config {
         Some(path) => Config::load(path)?.settings,
         None => Vec::new(),
-    })
-}
-
-/// This host, or the unpacked root file system named.
-///
-/// # Errors
-/// If the folder is not there.
-pub(super) fn host(root: Option<&Path>) -> anyhow::Result<FileSystemHost> {
-    Ok(match root {
-        Some(root) => FileSystemHost::offline(root).context("--root")?,
-        None => FileSystemHost::live()?,
     })
 }
 

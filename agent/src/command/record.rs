@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use agent::host::FileSystemHost;
 use agent::record;
 use anyhow::Context as _;
 use evidence::baseline;
 use evidence::time::{Clock as _, SystemClock};
 
-use super::{Exit, print};
+use super::{Exit, print, target};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -27,10 +26,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let bundle = baseline::bundle().context("the checks of this program")?;
     let bundle = bundle.for_hosts();
-    let host = match &arguments.root {
-        Some(root) => FileSystemHost::offline(root).context("--root")?,
-        None => FileSystemHost::live()?,
-    };
+    let host = target::host(arguments.root.as_deref())?;
     let now = SystemClock::new().now();
     let summary = record::record(&host, &bundle, now, &arguments.folder)?;
     let mut text = format!(

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::storage::{self, mount::Mount};
-use super::{Observation, Probe, Unobservable, systemd_config};
+use super::{Observation, Probe, Unobservable, system, systemd_config};
 use crate::host::FileKind;
 
 /// The probe `mount_options`.
@@ -17,6 +17,7 @@ const PLACES: [&str; 4] = ["/dev/shm", "/home", "/tmp", "/var/tmp"];
 /// Where desktops mount what is plugged in.
 const MEDIA: [&str; 2] = ["/media/", "/run/media/"];
 const FSTAB: &str = "/etc/fstab";
+const OPENRC_DEVFS: &str = "/etc/init.d/devfs";
 /// Options that limit what files on a file system can do.
 const LIMITS: [&str; 4] = ["nodev", "noexec", "nosuid", "ro"];
 
@@ -115,14 +116,17 @@ fn limits<'o>(options: impl Iterator<Item = &'o str>) -> BTreeSet<String> {
         .collect()
 }
 
-/// What fstab(5), or else a mount unit that local-fs.target wants, would mount. systemd itself mounts /dev/shm.
+/// What fstab(5), or else a mount unit that local-fs.target wants, would mount. systemd itself mounts /dev/shm, and so
+/// does the script `devfs` of OpenRC.
 fn at_boot(observation: &mut Observation<'_>) -> Result<Vec<Reached>, Unobservable> {
     let table = observation.text(FSTAB)?.unwrap_or_default();
     let mut found = Vec::new();
+    let init_mounts_shm =
+        system::runs_systemd(observation)? || observation.stat(OPENRC_DEVFS)?.is_some();
     for path in PLACES {
         let options = match in_table(&table, path) {
             Some(options) => Some(options),
-            None if path == "/dev/shm" => Some("nosuid,nodev".to_owned()),
+            None if path == "/dev/shm" => init_mounts_shm.then(|| "nosuid,nodev".to_owned()),
             None => by_unit(observation, path)?,
         };
         found.extend(options.map(|options| Reached {

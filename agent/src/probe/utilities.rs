@@ -146,7 +146,7 @@ pub struct Utilities;
 pub struct UtilitiesFacts {
     /// Those that are there, by path.
     programs: Vec<Program>,
-    /// Every directory was looked at.
+    /// Every directory was looked at, and there is one.
     complete: bool,
 }
 
@@ -209,6 +209,7 @@ impl Probe for Utilities {
             .map(|group| (group.gid, group.name))
             .collect();
         let mut programs = Vec::new();
+        let mut complete = false;
         for directory in DIRECTORIES {
             let is_directory = match observation.host().lstat(directory) {
                 Ok(stat) => stat.kind == FileKind::Directory,
@@ -219,6 +220,7 @@ impl Probe for Utilities {
                 continue;
             }
             observation.note(directory);
+            complete = true;
             for (kind, names) in KNOWN {
                 for name in names {
                     let path = format!("{directory}/{name}");
@@ -227,10 +229,7 @@ impl Probe for Utilities {
             }
         }
         programs.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(UtilitiesFacts {
-            programs,
-            complete: true,
-        })
+        Ok(UtilitiesFacts { programs, complete })
     }
 }
 
