@@ -75,6 +75,7 @@ mod pam;
 mod passwd;
 mod private_keys;
 mod process_status;
+mod quoted;
 mod redundancy;
 mod release;
 mod resolvers;
@@ -209,6 +210,7 @@ impl Registered {
         let sources = observation.take_sources();
         match found {
             Ok(Value::Object(mut members)) => {
+                members.values_mut().for_each(quoted::withhold);
                 members.insert("sources".to_owned(), serde_json::json!(sources));
                 match evidence::json::check_signable(&Value::Object(members.clone())) {
                     Ok(()) => Facts::new(members),
@@ -224,7 +226,11 @@ impl Registered {
                 &format!("probe {}: facts are no object", self.id),
                 &sources,
             ),
-            Err(error) => Facts::unobservable(error.reason, &error.detail, &sources),
+            Err(error) => {
+                let clean = quoted::without_hashes(&error.detail);
+                let detail = clean.as_ref().unwrap_or(&error.detail);
+                Facts::unobservable(error.reason, detail, &sources)
+            }
         }
     }
 

@@ -56,8 +56,8 @@ pub fn enabled(observation: &mut Observation<'_>) -> Result<Vec<Repository>, Uno
     };
     let mut found = Vec::new();
     for (file, line) in lines {
-        for (tag, url) in addresses(&line)
-            .map_err(|problem| Unobservable::unparsable(&file, format!("{problem}: {line:?}")))?
+        for (tag, url) in
+            addresses(&line).map_err(|problem| Unobservable::unparsable(&file, problem))?
         {
             let at = format!("{url}/{architecture}/APKINDEX.tar.gz");
             let remote = !at.starts_with('/');

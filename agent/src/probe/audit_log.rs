@@ -6,6 +6,7 @@ use evidence::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::quoted::quoted;
 use super::{Observation, Probe, Unobservable, installation};
 use crate::host::FileKind;
 
@@ -83,7 +84,7 @@ impl FromStr for Action {
             "suspend" => Action::Suspend,
             "single" => Action::Single,
             "halt" => Action::Halt,
-            other => return Err(format!("action {other:?} is not known")),
+            other => return Err(format!("action {} is not known", quoted(other))),
         })
     }
 }
@@ -126,26 +127,26 @@ impl Settings {
             disk_full_action: Action::Ignore,
             disk_error_action: Action::Syslog,
         };
-        for line in text.lines().map(str::trim) {
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let (name, value) = line
                 .split_once('=')
-                .ok_or_else(|| format!("{line:?} is no setting"))?;
+                .ok_or_else(|| format!("line {number} is no setting"))?;
             let value = value.trim();
-            let number = || {
+            let amount = || {
                 value
                     .parse::<u64>()
-                    .map_err(|error| format!("{line}: {error}"))
+                    .map_err(|error| format!("line {number}: {error}"))
             };
             match name.trim().to_ascii_lowercase().as_str() {
                 "write_logs" => settings.write_logs = value.eq_ignore_ascii_case("yes"),
                 // The older way to say write_logs = no, which the daemon still takes.
                 "log_format" if value.eq_ignore_ascii_case("nolog") => settings.write_logs = false,
                 "log_file" => value.clone_into(&mut settings.log_file),
-                "max_log_file" => settings.max_log_file = number()?,
-                "num_logs" => settings.num_logs = number()?,
+                "max_log_file" => settings.max_log_file = amount()?,
+                "num_logs" => settings.num_logs = amount()?,
                 "max_log_file_action" => settings.max_log_file_action = value.parse()?,
                 "space_left_action" => settings.space_left_action = value.parse()?,
                 "admin_space_left_action" => settings.admin_space_left_action = value.parse()?,

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::quoted::quoted;
 use super::{Observation, Probe, Unobservable, nss, systemd_config};
 
 /// What glibc reads; also where it looks if there is none: this host.
@@ -143,7 +144,10 @@ fn all_servers(text: &str) -> Result<Vec<String>, Unobservable> {
         };
         let bare = word.split('%').next().unwrap_or(word);
         let address: IpAddr = bare.parse().map_err(|_| {
-            Unobservable::unparsable(RESOLV_CONF, format!("nameserver {bare} is no address"))
+            Unobservable::unparsable(
+                RESOLV_CONF,
+                format!("nameserver {} is no address", quoted(bare)),
+            )
         })?;
         found.push(address.to_string());
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::host::FileKind;
+use crate::probe::quoted::quoted;
 use crate::probe::{Observation, Unobservable};
 
 /// Directories in order of precedence: of two files with one name the first counts.
@@ -76,7 +77,9 @@ fn parse(file: &str, line: &str) -> Result<Option<Line>, String> {
     }
     let path = expanded(path);
     let keep_seconds = match fields.get(5) {
-        Some(age) if ages => age_of(age).map_err(|()| format!("{path}: no age: {age:.40}"))?,
+        Some(age) if ages => {
+            age_of(age).map_err(|()| format!("{path}: no age: {}", quoted(age)))?
+        }
         _ => None,
     };
     Ok(Some(Line {

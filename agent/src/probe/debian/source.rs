@@ -3,6 +3,7 @@
 use super::configuration::{Configuration, parser::quote_word, parts, truth};
 use super::stanza::{Stanza, Stanzas};
 use super::trust::Trust;
+use crate::probe::quoted::quoted;
 use crate::probe::{Observation, Unobservable};
 
 /// The main file.
@@ -137,7 +138,7 @@ impl Written {
         let mut sources = Vec::new();
         for uri in &self.uris {
             if !uri.contains(':') {
-                return Err(format!("{uri:?} is no URI"));
+                return Err(format!("{} is no URI", quoted(uri)));
             }
             if uri.starts_with("cdrom:") {
                 continue;
@@ -145,7 +146,8 @@ impl Written {
             for suite in &self.suites {
                 if suite.ends_with('/') != self.components.is_empty() {
                     return Err(format!(
-                        "suite {suite:?} needs components unless it ends in a slash"
+                        "suite {} needs components unless it ends in a slash",
+                        quoted(suite)
                     ));
                 }
                 sources.push(Source {
@@ -179,7 +181,7 @@ fn read_lines(text: &str, architectures: &Architectures) -> Result<Vec<Source>, 
                 sources.extend(written.expand(architectures).map_err(at)?);
             }
             "deb-src" => {}
-            other => return Err(at(format!("{other:?} is no type of source"))),
+            other => return Err(at(format!("{} is no type of source", quoted(other)))),
         }
     }
     Ok(sources)
@@ -208,7 +210,7 @@ fn read_line(rest: &str) -> Result<Written, String> {
         for option in options.split_whitespace() {
             let (name, value) = option
                 .split_once('=')
-                .ok_or_else(|| format!("option {option:?} has no value"))?;
+                .ok_or_else(|| format!("option {} has no value", quoted(option)))?;
             let values = || value.split(',').map(str::to_owned).collect();
             match name {
                 "arch" => selection.set = Some(values()),
@@ -269,7 +271,7 @@ fn read_stanzas(text: &str, architectures: &Architectures) -> Result<Vec<Source>
             .words("Types")
             .find(|kind| !matches!(*kind, "deb" | "deb-src"))
         {
-            return Err(format!("{other:?} is no type of source"));
+            return Err(format!("{} is no type of source", quoted(other)));
         }
         if types.peek().is_none() {
             return Err("a source without Types".to_owned());

@@ -3,6 +3,7 @@
 
 use super::rule::{Base, ChainId, Condition, Family, Rule, Ruleset, Verdict};
 use crate::host::FileKind;
+use crate::probe::quoted::quoted;
 use crate::probe::{Observation, Unobservable};
 
 /// Deepest nesting of `include`.
@@ -123,7 +124,10 @@ impl Reader {
             ["delete" | "destroy" | "flush", ..] => Ok(()),
             ["add" | "create", kind, ..] if !["rule", "chain"].contains(kind) => Ok(()),
             [] => Ok(()),
-            _ => Err(format!("the statement {text:?} is not understood")),
+            _ => Err(format!(
+                "a statement that begins with {} is not understood",
+                quoted(words.first().copied().unwrap_or_default())
+            )),
         }
     }
 
@@ -133,7 +137,10 @@ impl Reader {
             .filter(|word| !["add", "create"].contains(word));
         let (Some("table"), Some(first), second) = (words.next(), words.next(), words.next())
         else {
-            return Err(format!("the block {head:?} is not understood"));
+            return Err(format!(
+                "a block that begins with {} is not understood",
+                quoted(head.split(' ').next().unwrap_or_default())
+            ));
         };
         let (family, table) = match second {
             Some(table) => (first, table),

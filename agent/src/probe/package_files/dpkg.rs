@@ -105,7 +105,7 @@ impl Database {
             for line in lines(host, &path)? {
                 if let Some(item) = self
                     .item(&line, stem)
-                    .map_err(|()| Unobservable::unparsable(&path, format!("no digest: {line:?}")))?
+                    .map_err(|()| Unobservable::unparsable(&path, "a line without a digest"))?
                 {
                     listing.items.push(item);
                 }

@@ -89,11 +89,7 @@ pub fn entries(
             continue;
         }
         let Some((field, value)) = text.split_once(':') else {
-            let shown: String = text.chars().take(60).collect();
-            return Err(Unobservable::unparsable(
-                path,
-                format!("no field: {shown:?}"),
-            ));
+            return Err(Unobservable::unparsable(path, "a line that is no field"));
         };
         let package = &mut entry.package;
         match field {

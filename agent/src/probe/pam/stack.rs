@@ -1,5 +1,6 @@
 //! The stacks of pam.d(5) as libpam builds them: includes and substacks resolved, controls turned into actions.
 
+use super::super::quoted::quoted;
 use super::super::{Observation, Unobservable};
 
 /// Where service files are, first that has one counts.
@@ -273,7 +274,7 @@ impl<'o, 'h> Resolver<'o, 'h> {
         let Some(kind) = kind(name) else {
             return Err(Unobservable::unparsable(
                 path,
-                format!("unknown type of module {name:?}"),
+                format!("unknown type of module {}", quoted(name)),
             ));
         };
         if only.is_some_and(|only| only != kind) {

@@ -9,6 +9,7 @@ use super::keyword::{self, Keyword, Kind};
 use super::pattern;
 use super::syntax::{self, Line};
 use crate::host::HostError;
+use crate::probe::quoted::quoted;
 use crate::probe::{Observation, Unobservable};
 
 /// Most files one configuration may have.
@@ -251,7 +252,7 @@ impl Loader<'_, '_> {
 pub(super) fn set(path: &str, line: &Line) -> Result<(&'static Keyword, Vec<String>), ConfigError> {
     let wrong = |problem: String| ConfigError::new(path, line.number, problem);
     let keyword = keyword::find(&line.keyword)
-        .ok_or_else(|| wrong(format!("no keyword is called {:?}", line.keyword)))?;
+        .ok_or_else(|| wrong(format!("no keyword is called {}", quoted(&line.keyword))))?;
     let words = &line.arguments;
     let single = || match words.as_slice() {
         [word] if !word.is_empty() => Ok(word.as_str()),
@@ -261,18 +262,23 @@ pub(super) fn set(path: &str, line: &Line) -> Result<(&'static Keyword, Vec<Stri
     let value = match keyword.kind {
         Kind::Flag => match single()?.to_ascii_lowercase().as_str() {
             flag @ ("yes" | "no") => vec![flag.to_owned()],
-            other => return Err(wrong(format!("{other:?} is neither yes nor no"))),
+            other => return Err(wrong(format!("{} is neither yes nor no", quoted(other)))),
         },
         Kind::Root => match single()?.to_ascii_lowercase().as_str() {
             "without-password" | "prohibit-password" => vec!["prohibit-password".to_owned()],
             word @ ("yes" | "no" | "forced-commands-only") => vec![word.to_owned()],
-            other => return Err(wrong(format!("PermitRootLogin cannot be {other:?}"))),
+            other => {
+                return Err(wrong(format!(
+                    "PermitRootLogin cannot be {}",
+                    quoted(other)
+                )));
+            }
         },
         Kind::Number => {
             let number = single()?;
             match number.parse::<i32>() {
                 Ok(value) if value >= 0 => vec![value.to_string()],
-                _ => return Err(wrong(format!("{number:?} is no number"))),
+                _ => return Err(wrong(format!("{} is no number", quoted(number)))),
             }
         }
         Kind::Word => {
@@ -282,7 +288,7 @@ pub(super) fn set(path: &str, line: &Line) -> Result<(&'static Keyword, Vec<Stri
                 && !word.starts_with('-')
                 && word.contains(['*', '?'])
             {
-                return Err(wrong(format!("{word:?} is no list of algorithms")));
+                return Err(wrong(format!("{} takes no pattern", line.keyword)));
             }
             vec![word.to_owned()]
         }

@@ -3,6 +3,7 @@
 use super::package::Version;
 use super::pattern::{self, Matched};
 use super::syntax;
+use crate::probe::quoted::quoted;
 
 /// A connection as `Match` sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Criteria {
             }
             let argument = syntax::delimited(&mut rest)
                 .filter(|word| !word.is_empty() && !word.starts_with('#'))
-                .ok_or_else(|| format!("Match {name} lacks its argument"))?;
+                .ok_or_else(|| format!("Match {} lacks its argument", quoted(&name)))?;
             criteria.push(criterion(&name, argument)?);
         }
         if criteria.is_empty() {
@@ -101,11 +102,11 @@ fn criterion(name: &str, argument: String) -> Result<Criterion, String> {
         }
         "localport" => match argument.parse::<u16>() {
             Ok(port) if port > 0 => Criterion::LocalPort(port),
-            _ => return Err(format!("{argument:?} is no port")),
+            _ => return Err(format!("{} is no port", quoted(&argument))),
         },
         "rdomain" => Criterion::RDomain(argument),
         "version" => Criterion::Version(argument),
-        other => return Err(format!("Match has no criterion {other:?}")),
+        other => return Err(format!("Match has no criterion {}", quoted(other))),
     })
 }
 

@@ -96,7 +96,7 @@ impl AddressPattern {
                     .split('.')
                     .all(|part| part.starts_with(|c: char| c.is_ascii_digit()))
             {
-                return Err(format!("{text:?} is an unusual spelling of an address"));
+                return Err("an unusual spelling of an address".to_owned());
             }
             return Ok(AddressPattern::Wildcard(text.to_owned()));
         };
@@ -108,9 +108,9 @@ impl AddressPattern {
             .parse::<u8>()
             .ok()
             .filter(|length| *length <= longest)
-            .ok_or_else(|| format!("{text:?} has no usable prefix length"))?;
+            .ok_or("an address has no usable prefix length")?;
         if first(address, length) != address {
-            return Err(format!("{text:?} has bits set behind its prefix"));
+            return Err("an address has bits set behind its prefix".to_owned());
         }
         Ok(AddressPattern::Network(address, length))
     }

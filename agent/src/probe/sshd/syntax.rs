@@ -1,6 +1,7 @@
 //! How sshd(8) cuts its configuration into words: two tokenizers with different quoting rules (misc.c).
 
 use super::config::ConfigError;
+use crate::probe::quoted::quoted;
 
 /// Characters that separate words.
 const WHITESPACE: &[u8] = b" \t\r\n";
@@ -49,7 +50,7 @@ pub(super) fn line(path: &str, number: usize, raw: &str) -> Result<Option<Line>,
         return Err(ConfigError::new(
             path,
             number,
-            format!("no argument after {keyword:?}"),
+            format!("no argument after {}", quoted(&keyword)),
         ));
     };
     let arguments =

@@ -1,6 +1,7 @@
 //! A position in a line of sudoers(5), and the words, lists and commands that can stand there.
 
 use super::grammar::{CommandSpec, Member};
+use crate::probe::quoted::quoted;
 
 /// Tags that may stand before a command.
 const TAGS: [&str; 16] = [
@@ -108,7 +109,7 @@ impl Cursor {
             return Ok(());
         }
         let rest: String = self.chars.iter().skip(self.at).take(20).collect();
-        Err(format!("unexpected {rest:?}"))
+        Err(format!("unexpected {}", quoted(&rest)))
     }
 
     /// A word up to one of `stops`, with quotes and backslashes undone.
@@ -319,7 +320,7 @@ impl Cursor {
         if is_alias || first.starts_with(['/', '^', '\\']) || matches!(first, "sudoedit" | "list") {
             Ok(Member { name, negated })
         } else {
-            Err(format!("{first:?} is no absolute path"))
+            Err(format!("{} is no absolute path", quoted(first)))
         }
     }
 

@@ -1,5 +1,7 @@
 //! doas.conf(5): one rule a line, the last that matches wins.
 
+use crate::probe::quoted::quoted;
+
 /// A `permit` line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Permit {
@@ -36,7 +38,7 @@ pub(super) fn permits(text: &str) -> Result<Vec<Permit>, String> {
         match words.next() {
             None | Some("deny") => continue,
             Some("permit") => {}
-            Some(other) => return Err(format!("line {}: unexpected {other:?}", i + 1)),
+            Some(other) => return Err(format!("line {}: unexpected {}", i + 1, quoted(other))),
         }
         let mut without_password = false;
         let mut identity = None;
