@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::envelope::{BUNDLE_TYPE, Envelope, MAX_ENVELOPE_BYTES};
 
+mod road;
+
 use super::agent_process;
 use super::{Observation, Probe, Unobservable};
 use crate::host::{HostError, Stat};
@@ -67,7 +69,7 @@ struct Protected {
 struct State {
     /// Where it lies.
     path: String,
-    /// Only the agent's user can enter it.
+    /// Only the agent's user can enter it, and nobody else can put another one in its place.
     private: bool,
     /// The key's file.
     key: Key,
@@ -108,7 +110,6 @@ enum BundleState {
 const CONFIGURATION: &str = "/etc/assay/agent.toml";
 const MAX_PROGRAM_BYTES: u64 = 512 * 1024 * 1024;
 const MAX_STATE_FILE: usize = 64 * 1024;
-const OTHERS_WRITE: u32 = 0o022;
 const SET_ID: u32 = 0o6000;
 
 /// What the probe reads of the agent's configuration.
@@ -228,30 +229,9 @@ fn protected(observation: &mut Observation<'_>, path: &str) -> Result<Protected,
     })
 }
 
-/// Whether the file, if it is there, and every directory on the way to it belong to the superuser and are closed to the
-/// writing of others.
+/// Whether the file, if it is there, and every directory on the way to it are the superuser's alone to change.
 fn is_protected(observation: &mut Observation<'_>, path: &str) -> Result<bool, Unobservable> {
-    let mut at = path;
-    loop {
-        match observation.host().stat(at) {
-            Ok(stat) => {
-                let group_of_root = stat.gid == 0 && stat.mode & 0o002 == 0;
-                let closed = stat.mode & OTHERS_WRITE == 0 || group_of_root;
-                if stat.uid != 0 || !closed {
-                    return Ok(false);
-                }
-            }
-            Err(HostError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if at == "/" || at.is_empty() {
-            return Ok(true);
-        }
-        at = match at.rsplit_once('/') {
-            Some(("", _)) | None => "/",
-            Some((above, _)) => above,
-        };
-    }
+    Ok(road::is_protected(observation.host(), path, 0)?)
 }
 
 fn state(observation: &mut Observation<'_>, path: &str) -> Result<Option<State>, Unobservable> {
@@ -279,7 +259,8 @@ fn state(observation: &mut Observation<'_>, path: &str) -> Result<Option<State>,
         .unwrap_or_default()
         .len();
     Ok(Some(State {
-        private: folder.mode & 0o077 == 0,
+        private: folder.mode & 0o077 == 0
+            && road::is_protected(observation.host(), path, folder.uid)?,
         key,
         bundle: match version {
             None => BundleState::Missing,
