@@ -28,7 +28,9 @@ pub(super) fn is_protected(host: &dyn Host, path: &str, owner: u32) -> Result<bo
         if !holds(directory.as_ref(), here.as_ref(), owner) {
             return Ok(false);
         }
-        let link = here.as_ref().is_some_and(|stat| stat.kind == FileKind::Link);
+        let link = here
+            .as_ref()
+            .is_some_and(|stat| stat.kind == FileKind::Link);
         if !link {
             directory = here;
             continue;
