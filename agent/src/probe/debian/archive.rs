@@ -28,7 +28,7 @@ pub struct Archive {
     pub source: Source,
     /// Its release file, if it was fetched.
     pub release: Option<Release>,
-    /// Whether it carries security fixes of the host's own release.
+    /// Whether it carries security fixes of the host's own release, alone or among other updates.
     pub security: bool,
 }
 
@@ -184,6 +184,11 @@ fn is_security(release: &Release, distribution: &Distribution) -> bool {
         "Ubuntu" => release.suite == format!("{codename}-security"),
         "UbuntuESM" => release.suite == format!("{codename}-infra-security"),
         "UbuntuESMApps" => release.suite == format!("{codename}-apps-security"),
+        "Devuan" => {
+            release.label == "Devuan-Security" && release.codename == format!("{codename}-security")
+        }
+        // These publish fixes in their one archive, among other updates.
+        "Raspbian" | "Kali" => release.label == release.origin && release.codename == *codename,
         _ => false,
     }
 }
@@ -235,6 +240,22 @@ mod tests {
         assert!(!is_security(
             &release("Debian", "Debian", "oldstable", "bookworm"),
             &bookworm
+        ));
+        assert!(is_security(
+            &release("Raspbian", "Raspbian", "oldstable", "bookworm"),
+            &host("raspbian", "bookworm")
+        ));
+        assert!(!is_security(
+            &release("Raspbian", "Raspbian", "stable", "trixie"),
+            &host("raspbian", "bookworm")
+        ));
+        assert!(is_security(
+            &release("Kali", "Kali", "kali-rolling", "kali-rolling"),
+            &host("kali", "kali-rolling")
+        ));
+        assert!(!is_security(
+            &release("Devuan", "Devuan", "stable", "daedalus"),
+            &host("devuan", "daedalus")
         ));
         assert!(!is_security(
             &release("Evil", "Debian-Security", "x", "bookworm-security"),
