@@ -32,6 +32,8 @@ const DNF: [&str; 4] = [
     "/usr/bin/dnf",
     "/usr/bin/microdnf",
 ];
+/// What the index calls advisories, in their usual form and in that of zchunk.
+const ADVISORIES: [&str; 2] = ["updateinfo", "updateinfo_zck"];
 /// Most repositories of one host.
 const MAX_REPOSITORIES: usize = 500;
 
@@ -132,17 +134,21 @@ fn repository(
         .map_err(|error| Unobservable::unparsable(&index, error))?
     {
         match tag.name() {
-            "data" => inside = tag.attribute("type").as_deref() == Some("updateinfo"),
+            "data" => {
+                let kind = tag.attribute("type");
+                inside = kind.is_some_and(|kind| ADVISORIES.contains(&kind.as_str()));
+            }
             "/data" => inside = false,
             "location" if inside => {
                 repository.has_advisories = true;
                 let href = tag.attribute("href").unwrap_or_default();
                 let name = href.rsplit('/').next().unwrap_or_default();
-                let stem = [".gz", ".zst", ".xz", ".bz2"]
+                let stem = [".gz", ".zst", ".zck", ".xz", ".bz2"]
                     .into_iter()
                     .find_map(|ending| name.strip_suffix(ending))
                     .unwrap_or(name);
-                if !stem.is_empty() {
+                // Both forms may be offered; which of them is on disk is the program's choice.
+                if !stem.is_empty() && repository.advisories.is_none() {
                     let path = format!("{directory}/{stem}");
                     repository.advisories = ListFile::find(observation.host(), &path)?;
                 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use super::source::Source;
 use crate::host::{Host, HostError};
 use crate::probe::Unobservable;
+use crate::probe::packages::compression;
 
 /// Where apt keeps them.
 pub const DIRECTORY: &str = "/var/lib/apt/lists";
@@ -71,15 +72,18 @@ enum Compression {
     Gzip,
     Lz4,
     Zstd,
+    Zchunk,
     Unread,
 }
 
 /// Endings that apt uses; it keeps a list plain, or as the cheapest compression it has (`Acquire::GzipIndexes`).
-const ENDINGS: [(&str, Compression); 7] = [
+/// dnf keeps lists of zchunk beside them.
+const ENDINGS: [(&str, Compression); 8] = [
     ("", Compression::None),
     (".lz4", Compression::Lz4),
     (".gz", Compression::Gzip),
     (".zst", Compression::Zstd),
+    (".zck", Compression::Zchunk),
     (".xz", Compression::Unread),
     (".lzma", Compression::Unread),
     (".bz2", Compression::Unread),
@@ -120,6 +124,7 @@ impl ListFile {
                 decoder.window_log_max(23).map_err(|error| wrong(&error))?;
                 Box::new(decoder)
             }
+            Compression::Zchunk => compression::open_zchunk(host, &self.path)?,
             Compression::Unread => {
                 return Err(wrong(
                     &"a list compressed this way is not read; set Acquire::GzipIndexes \"false\" and run apt-get update",

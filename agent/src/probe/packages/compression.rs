@@ -1,5 +1,7 @@
 //! Files that package managers publish compressed: what they are is told by their first bytes, as the managers do.
 
+mod zchunk;
+
 use std::io::Read;
 
 use crate::host::Host;
@@ -34,4 +36,15 @@ pub fn open<'h>(host: &'h dyn Host, path: &str) -> Result<Box<dyn Read + 'h>, Un
         ));
     }
     Ok(file)
+}
+
+/// The content of a file of zchunk as a stream.
+///
+/// # Errors
+/// [`Unobservable`] if it cannot be opened, or its header is damaged.
+pub fn open_zchunk<'h>(host: &'h dyn Host, path: &str) -> Result<Box<dyn Read + 'h>, Unobservable> {
+    let file = std::io::BufReader::new(host.open(path)?);
+    let zchunk =
+        zchunk::Zchunk::new(file).map_err(|error| Unobservable::unparsable(path, error))?;
+    Ok(Box::new(zchunk))
 }

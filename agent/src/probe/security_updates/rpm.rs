@@ -43,7 +43,7 @@ pub(super) fn observe(
         match &repository.advisories {
             Some(file) => files.push(state(observation, file.path.clone())?),
             None if repository.on_disk => {
-                let problem = "advisories in a compression that is not read (zchunk)";
+                let problem = "advisories under a name or in a compression that is not read";
                 return Err(Unobservable::unparsable(&repository.id, problem));
             }
             None => {}
