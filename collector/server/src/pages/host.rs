@@ -25,6 +25,8 @@ pub struct HostPage {
     pub chain: Chain,
     /// Its outcomes by how they stand, whatever the filter.
     pub tally: Tally,
+    /// Of how many checks something waits for approval, whatever the filter.
+    pub proposals: u64,
     /// The filter in force.
     pub filter: OutcomeFilter,
     /// Outcomes that match it, by topic, failing topics first.
@@ -61,6 +63,8 @@ pub struct OutcomeFilter {
     pub outcome: String,
     /// A severity's word.
     pub severity: String,
+    /// Only outcomes of which something waits for approval.
+    pub proposals: bool,
 }
 
 /// Outcomes about one topic.
@@ -87,6 +91,8 @@ pub struct OutcomeRow {
     pub severity: Severity,
     /// What was observed, in short.
     pub observed: String,
+    /// How many values of it wait for approval; none if nothing does.
+    pub proposed: Option<u64>,
     /// Since when it stands so.
     pub since: When,
     /// The year, as a line.
@@ -117,7 +123,8 @@ impl OutcomeFilter {
     ];
 
     fn is_set(&self) -> bool {
-        !(self.text.is_empty() && self.outcome.is_empty() && self.severity.is_empty())
+        self.proposals
+            || !(self.text.is_empty() && self.outcome.is_empty() && self.severity.is_empty())
     }
 }
 
@@ -167,7 +174,26 @@ impl Topic {
     }
 }
 
+impl OutcomeRow {
+    /// What of it waits for approval, in words.
+    fn waits(&self) -> Option<String> {
+        self.proposed.map(|number| match number {
+            0 => "to approve: that there is none".to_owned(),
+            some => format!("{} to approve", counted(some, "value")),
+        })
+    }
+}
+
 impl HostPage {
+    /// How much waits for approval, in a sentence; empty if nothing does.
+    fn waiting(&self) -> String {
+        match self.proposals {
+            0 => String::new(),
+            1 => "1 proposal of this host waits for approval".to_owned(),
+            some => format!("{} proposals of this host wait for approval", count(some)),
+        }
+    }
+
     /// The answer in one sentence.
     pub fn answer(&self) -> String {
         let tally = &self.tally;

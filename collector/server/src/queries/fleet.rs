@@ -314,15 +314,7 @@ impl Fleet {
             .iter()
             .filter_map(|check| known.info.bundle.checks.get(*check));
         let probes: BTreeSet<&ProbeId> = definitions.flat_map(|check| &check.probes).collect();
-        let mut current = store.current_facts(host.row).await?;
-        current.retain(|fact| probes.contains(&fact.probe));
-        let digests: Vec<Digest> = current.iter().map(|fact| fact.digest).collect();
-        let disclosed = disclosures(store, &digests).await?;
-        let facts: FactSet = current
-            .into_iter()
-            .zip(disclosed)
-            .filter_map(|(fact, found)| Some((fact.probe, found?.facts().clone())))
-            .collect();
+        let facts = held(store, host, &probes).await?;
         let mut moments: BTreeMap<Timestamp, Vec<&CheckId>> = BTreeMap::new();
         for check in checks {
             let Some(definition) = known.info.bundle.checks.get(check) else {
@@ -350,6 +342,23 @@ impl Fleet {
 /// The entry that a host's latest facts rest on: its last statement, or its enrolment.
 pub(crate) fn newest_entry(host: &RegisteredHost) -> u64 {
     host.last_idx.unwrap_or(host.enrolled_idx)
+}
+
+/// A host's latest facts of these probes, without those that were erased.
+pub(crate) async fn held(
+    store: &Store,
+    host: &RegisteredHost,
+    probes: &BTreeSet<&ProbeId>,
+) -> Result<FactSet, QueryError> {
+    let mut current = store.current_facts(host.row).await?;
+    current.retain(|fact| probes.contains(&fact.probe));
+    let digests: Vec<Digest> = current.iter().map(|fact| fact.digest).collect();
+    let disclosed = disclosures(store, &digests).await?.into_iter();
+    let facts = current
+        .into_iter()
+        .zip(disclosed)
+        .filter_map(|(fact, found)| Some((fact.probe, found?.facts().clone())));
+    Ok(facts.collect())
 }
 
 /// Disclosures by their digests, in the order asked; none where one was erased.

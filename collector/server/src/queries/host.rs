@@ -19,6 +19,7 @@ use wire::decision::{Decision, Enrolled};
 use super::answer::AsOf;
 use super::control::StandingCounts;
 use super::fleet::{self, Current, Fleet};
+use super::outcome::proposal;
 use super::stretch::{self, Stretch, YEAR_MS};
 use super::{Library, QueryError, hosts};
 
@@ -61,6 +62,8 @@ pub struct HostAnswer {
     pub chain: ChainAnswer,
     /// Its checks by how they stand.
     pub counts: StandingCounts,
+    /// Of how many checks something that this host shows waits for approval.
+    pub proposals: u64,
     /// How every check stands.
     pub outcomes: Vec<HostOutcome>,
 }
@@ -106,6 +109,9 @@ pub struct HostOutcome {
     pub reason: Option<Reason>,
     /// What was observed; none if nothing was, or the facts were erased.
     pub observed: Option<Value>,
+    /// How many values of it wait for approval; zero if the host has nothing to list and that itself waits, none if
+    /// nothing does.
+    pub proposed: Option<u64>,
     /// Since when it stands so.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
@@ -165,6 +171,7 @@ pub async fn host(
             silent: fleet.is_silent(&host),
         },
         counts,
+        proposals: outcomes.iter().filter(|one| one.proposed.is_some()).count() as u64,
         outcomes,
         as_of: fleet.as_of,
         system: host.os,
@@ -185,9 +192,10 @@ async fn outcomes(
         .map(|current| current.check)
         .collect();
     let mut observed = fleet.observed(store, host, &known).await?;
+    let waiting = proposal::waiting(store, fleet, host).await?;
     let told = standings
         .iter()
-        .filter_map(|current| outcome(fleet, current, intervals, &mut observed));
+        .filter_map(|current| outcome(fleet, current, intervals, &mut observed, &waiting));
     Ok(told.collect())
 }
 
@@ -196,6 +204,7 @@ fn outcome(
     current: &Current<'_>,
     intervals: &[StoredInterval],
     observed: &mut BTreeMap<CheckId, Value>,
+    waiting: &BTreeMap<CheckId, u64>,
 ) -> Option<HostOutcome> {
     let check = fleet.definition(current.check)?;
     Some(HostOutcome {
@@ -208,6 +217,7 @@ fn outcome(
             .interval
             .and_then(|interval| interval.judgement.reason),
         observed: observed.remove(current.check),
+        proposed: waiting.get(current.check).copied(),
         since: fleet.since(current),
         stretches: stretch::of_check(fleet, current.host, current.check, intervals),
     })

@@ -5,7 +5,7 @@
 
 mod overseen;
 pub(super) mod page;
-mod proposal;
+pub(super) mod proposal;
 
 use std::collections::BTreeMap;
 

@@ -67,6 +67,8 @@ struct OutcomesQuery {
     outcome: String,
     #[serde(default)]
     severity: String,
+    #[serde(default)]
+    proposals: String,
 }
 
 /// The hosts under a filter.
@@ -112,6 +114,7 @@ async fn host_page(
         text: query.q.trim().chars().take(MAX_FILTER_CHARS).collect(),
         outcome: query.outcome,
         severity: query.severity,
+        proposals: query.proposals == "waiting",
     };
     page(&HostPage::from((reader.viewer(""), answer, filter)))
 }

@@ -4,6 +4,7 @@
 
 mod absent;
 mod overseen;
+mod proposals;
 mod world;
 
 use askama::Template;

@@ -348,6 +348,35 @@ async fn a_check_left_out_of_every_round_is_missing_once_it_is_due() {
     assert_rebuilt_alike(&world).await;
 }
 
+/// Rounds after a change judge a few checks and say nothing of the others of their cadence, however many there are.
+#[tokio::test]
+async fn a_cadence_of_which_only_parts_are_judged_goes_stale_and_a_whole_round_mends_it() {
+    let mut world = World::new().await;
+    let mut checks = own_checks();
+    checks[3].1["cadence"] = json!(QUARTER);
+    world.activate(1, &["web"], &checks).await;
+    let mut web = world.enrol("web-01", "web").await;
+    let parts = ["sshd.root", "time.sync.active"].map(|id| {
+        let mut part = world.bundle(1).for_hosts();
+        part.checks.retain(|check, _| check.as_str() == id);
+        part
+    });
+    for _ in 0..2 {
+        for (part, seen) in parts.iter().zip(GOOD) {
+            let seen = [seen];
+            let sent = world.deliver(&mut web, 1, part, &seen, world.now());
+            sent.await.unwrap();
+        }
+        assert_eq!(stands(&world, &web, COVERAGE).await, PASS);
+        world.clock.advance(15 * MINUTE);
+    }
+    let holes = (Standing::Fail, Some(Reason::CoveragePartial));
+    assert_eq!(stands(&world, &web, COVERAGE).await, holes);
+    world.round(&mut web, 1, &GOOD).await;
+    assert_eq!(stands(&world, &web, COVERAGE).await, PASS);
+    assert_rebuilt_alike(&world).await;
+}
+
 #[tokio::test]
 async fn a_changed_threshold_holds_from_its_activation_and_rewrites_nothing() {
     let (mut world, mut web) = one_host().await;

@@ -132,6 +132,7 @@ fn outcome(place: usize, topic: &str, check: &str, title: &str, standing: Standi
             Severity::Low,
         ][place % 4],
         observed: observed.to_owned(),
+        proposed: (standing == Standing::Error).then_some(12),
         since: ago(days * DAY),
         strip: year(
             &id,
@@ -243,7 +244,9 @@ pub fn host() -> HostPage {
             silent: false,
         },
         tally: Tally::default(),
+        proposals: 3,
         filter: OutcomeFilter {
+            proposals: false,
             text: String::new(),
             outcome: String::new(),
             severity: String::new(),

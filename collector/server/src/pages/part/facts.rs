@@ -64,15 +64,15 @@ pub enum Observed {
 impl Observed {
     /// Lays out the observed value of an outcome.
     pub fn of(value: &Value) -> Self {
-        match value {
-            Value::Object(map) if !map.is_empty() => Self::Named(Facts::of(value)),
-            other => Self::Text(words(other)),
+        match said(value) {
+            Value::Object(map) if !map.is_empty() => Self::Named(Facts::of(&Value::Object(map))),
+            other => Self::Text(words(&other)),
         }
     }
 
     /// The observed value as one line of a table, cut to `most` characters.
     pub fn line(value: &Value, most: usize) -> String {
-        let whole = match value {
+        let whole = match &said(value) {
             Value::Object(map) if !map.is_empty() => {
                 let parts: Vec<String> = map
                     .iter()
@@ -86,6 +86,23 @@ impl Observed {
             Some((cut, _)) => format!("{}…", whole.split_at(cut).0),
             None => whole,
         }
+    }
+}
+
+/// An observed value in which a list without items says what was seen: that there are none.
+fn said(observed: &Value) -> Value {
+    let none = |value: &Value, word: &str| match value {
+        Value::Array(items) if items.is_empty() => Value::String(word.to_owned()),
+        other => other.clone(),
+    };
+    match observed {
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, value)| (name.clone(), none(value, "none")))
+                .collect(),
+        ),
+        other => none(other, "none found"),
     }
 }
 
@@ -286,6 +303,20 @@ mod tests {
             }
         );
         assert!(matches!(&facts.facts[1].value, FactValue::Group(list) if list.len() == 2));
+    }
+
+    #[test]
+    fn to_have_found_none_is_an_observation() {
+        assert_eq!(Observed::line(&json!([]), 80), "none found");
+        assert_eq!(
+            Observed::of(&json!([])),
+            Observed::Text("none found".to_owned())
+        );
+        let named = json!({"not approved": [], "approved": ["a"]});
+        assert_eq!(
+            Observed::line(&named, 80),
+            "approved: a; not approved: none"
+        );
     }
 
     #[test]

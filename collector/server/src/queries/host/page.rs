@@ -48,6 +48,7 @@ impl From<(Viewer, HostAnswer, OutcomeFilter)> for HostPage {
             identity: identity(&answer),
             chain: chain(&answer.as_of, &answer.chain),
             tally: answer.counts.into(),
+            proposals: answer.proposals,
             topics: topics(rows),
             pager,
             filter,
@@ -57,11 +58,14 @@ impl From<(Viewer, HostAnswer, OutcomeFilter)> for HostPage {
 }
 
 fn parameters(filter: &OutcomeFilter) -> String {
-    let set: Vec<&str> = [&filter.text, &filter.outcome, &filter.severity]
+    let mut set: Vec<&str> = [&filter.text, &filter.outcome, &filter.severity]
         .into_iter()
         .filter(|word| !word.is_empty())
         .map(String::as_str)
         .collect();
+    if filter.proposals {
+        set.push("what waits for approval");
+    }
     match set.is_empty() {
         true => "no filter".to_owned(),
         false => set.join(", "),
@@ -74,6 +78,7 @@ fn admits(filter: &OutcomeFilter, outcome: &HostOutcome, row: &OutcomeRow) -> bo
     let words = filter.text.to_lowercase();
     is(&filter.outcome, outcome.standing.as_str())
         && is(&filter.severity, outcome.severity.as_str())
+        && (!filter.proposals || outcome.proposed.is_some())
         && words.split_whitespace().all(|word| told.contains(word))
 }
 
@@ -92,6 +97,7 @@ fn row(answer: &HostAnswer, outcome: &HostOutcome, place: usize) -> OutcomeRow {
             None if outcome.standing == Standing::Missing => "nothing received".to_owned(),
             None => "facts not held".to_owned(),
         },
+        proposed: outcome.proposed,
         since: answer.as_of.when(outcome.since),
         strip: stretch::strip(
             format!("s{place}"),

@@ -1,10 +1,13 @@
 //! What a host proposes for approval: what its facts hold and the list in force for its group does not.
 
+use std::collections::BTreeMap;
+
 use ::store::reading::RegisteredHost;
 use ::store::{Store, StoreError};
-use evidence::check::APPROVED;
+use evidence::check::{APPROVED, Check};
 use evidence::fact::FactSet;
 use evidence::id::{CheckId, GroupId};
+use evidence::learn::{Learnt, NotLearnt};
 use evidence::outcome::Outcome;
 use evidence::time::Timestamp;
 use serde::Serialize;
@@ -69,6 +72,60 @@ pub(super) async fn proposal(
     let Some(Ok(learnt)) = learnt.into_values().next() else {
         return Ok(None);
     };
+    let then = learnt.judgement.outcome;
+    let Some(items) = to_approve(check, learnt) else {
+        return Ok(None);
+    };
+    Ok(Some(ProposalAnswer {
+        group: host.group.clone(),
+        hosts: hosts_of(store, &host.group).await?,
+        has_list: has_list(check),
+        items,
+        then,
+    }))
+}
+
+/// How many values a host proposes for each check of which something waits for approval, by its latest facts. None at all
+/// where the host has nothing to list, and that is to be approved.
+///
+/// # Errors
+/// What the database says, or a bundle that cannot be used.
+pub(in crate::queries) async fn waiting(
+    store: &Store,
+    fleet: &Fleet,
+    host: &RegisteredHost,
+) -> Result<BTreeMap<CheckId, u64>, QueryError> {
+    let Some(known) = fleet.in_force(&host.group) else {
+        return Ok(BTreeMap::new());
+    };
+    let checks = &known.info.bundle.checks;
+    let mut learning: BTreeMap<&CheckId, &Check> = checks
+        .iter()
+        .filter(|(_, check)| !check.learns.is_empty())
+        .collect();
+    let probes = learning.values().flat_map(|check| &check.probes).collect();
+    let facts = fleet::held(store, host, &probes).await?;
+    learning.retain(|_, check| check.probes.iter().all(|probe| facts.contains_key(probe)));
+    let now = host.last_rx.unwrap_or(fleet.as_of.at);
+    let learnt = known.evaluator.learn(learning.keys().copied(), &facts, now);
+    let learnt = learnt.map_err(|source| QueryError::Bundle {
+        digest: known.info.digest,
+        source,
+    })?;
+    let waits = |(id, learnt): (CheckId, Result<Learnt, NotLearnt>)| {
+        let items = to_approve(learning.get(&id)?, learnt.ok()?)?;
+        Some((id, items.len() as u64))
+    };
+    Ok(learnt.into_iter().filter_map(waits).collect())
+}
+
+fn has_list(check: &Check) -> bool {
+    check.params.get(APPROVED) == Some(&Value::Bool(true))
+}
+
+/// What of a proposal is not approved yet; none if approving would say or change nothing.
+fn to_approve(check: &Check, learnt: Learnt) -> Option<Vec<ProposedItem>> {
+    let changes = learnt.current != learnt.judgement;
     let mut items = Vec::new();
     for (parameter, value) in learnt.params {
         let approved = check.params.get(&parameter);
@@ -76,17 +133,8 @@ pub(super) async fn proposal(
             items.extend(new_items(&parameter, value, approved));
         }
     }
-    let has_list = check.params.get(APPROVED) == Some(&Value::Bool(true));
-    if has_list && items.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(ProposalAnswer {
-        group: host.group.clone(),
-        hosts: hosts_of(store, &host.group).await?,
-        has_list,
-        items,
-        then: learnt.judgement.outcome,
-    }))
+    let says = !items.is_empty() || (changes && !has_list(check));
+    says.then_some(items)
 }
 
 /// What of a learnt value is not approved yet.
