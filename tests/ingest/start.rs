@@ -105,13 +105,10 @@ async fn a_damaged_tile_is_noticed() {
     deliver(&world, 1, 5).await;
     world.stop().await;
     let database = world.data().join(store::DATABASE_FILE);
-    let status = std::process::Command::new("/usr/bin/python3")
-        .arg("-c")
-        .arg("import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute('UPDATE tile SET hashes = zeroblob(length(hashes))'); c.commit()")
-        .arg(&database)
-        .status()
-        .unwrap();
-    assert!(status.success(), "python3 is missing: run tests/run");
+    sql(
+        &database,
+        "UPDATE tile SET hashes = zeroblob(length(hashes))",
+    );
     let error = world.try_up().await.unwrap_err();
     assert!(
         matches!(
@@ -120,4 +117,48 @@ async fn a_damaged_tile_is_noticed() {
         ),
         "{error}"
     );
+}
+
+/// Changes the database behind the collector's back.
+fn sql(database: &std::path::Path, statement: &str) {
+    let status = std::process::Command::new("/usr/bin/python3")
+        .arg("-c")
+        .arg("import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()")
+        .arg(database)
+        .arg(statement)
+        .status()
+        .unwrap();
+    assert!(status.success(), "python3 is missing: run tests/run");
+}
+
+#[tokio::test]
+async fn an_entry_taken_out_or_changed_is_noticed() {
+    for (statement, says) in [
+        (
+            "DELETE FROM entry WHERE idx = (SELECT max(idx) FROM entry)",
+            "rows of the log were taken out",
+        ),
+        (
+            "DELETE FROM entry WHERE idx = 1",
+            "rows of the log were taken out",
+        ),
+        (
+            "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 3) WHERE idx = 4",
+            "entry 4 in the database is missing or not the one that was signed",
+        ),
+        (
+            "UPDATE entry SET idx = 90 WHERE idx = 4",
+            "entry 4 in the database is missing or not the one that was signed",
+        ),
+    ] {
+        let mut world = World::start().await;
+        deliver(&world, 1, 5).await;
+        world.stop().await;
+        let kept = std::fs::read(world.data().join("checkpoint")).unwrap();
+        sql(&world.data().join(store::DATABASE_FILE), statement);
+        let error = world.try_up().await.unwrap_err().to_string();
+        assert!(error.contains(says), "{statement}: {error}");
+        let now = std::fs::read(world.data().join("checkpoint")).unwrap();
+        assert_eq!(now, kept, "nothing was signed");
+    }
 }

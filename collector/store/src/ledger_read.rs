@@ -120,6 +120,18 @@ impl Store {
         rows.iter().map(entry_row).collect()
     }
 
+    /// How many entries are stored, whatever the head says.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_entries(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM entry")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(StoreError::sql("count the entries"))?;
+        Ok(count.cast_unsigned())
+    }
+
     /// One entry.
     ///
     /// # Errors
@@ -258,10 +270,11 @@ impl Store {
         Ok(Some(payload))
     }
 
-    /// The texts of disclosures, in the order asked; `None` where it was erased.
+    /// The texts of disclosures, in the order asked; `None` where it was erased. Each is held against its digest, which
+    /// is what a round is signed over.
     ///
     /// # Errors
-    /// What the database says, or [`StoreError::Inconsistent`].
+    /// What the database says, or [`StoreError::Inconsistent`] also for a text of another digest.
     pub async fn disclosures(&self, wanted: &[Digest]) -> Result<Vec<Option<String>>, StoreError> {
         let mut texts = Vec::with_capacity(wanted.len());
         for digest in wanted {
@@ -277,6 +290,9 @@ impl Store {
             let text = body
                 .map(|body| decompress(&body, &[]).map_err(|error| wrong(error.to_string())))
                 .transpose()?;
+            if text.as_ref().is_some_and(|text| Digest::of(text) != *digest) {
+                return Err(wrong("the text stored has another digest".to_owned()));
+            }
             texts.push(
                 text.map(|text| String::from_utf8(text).map_err(|error| wrong(error.to_string())))
                     .transpose()?,

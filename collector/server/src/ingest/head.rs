@@ -10,8 +10,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use ledger::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+use ledger::hash::leaf_hash;
 use ledger::key::{Skey, Vkey};
-use store::{Head, Store};
+use ledger::tile::FULL_WIDTH;
+use store::{Head, Store, StoreError};
 
 use super::proofs::{ProofsError, Tiles};
 
@@ -60,9 +62,27 @@ pub enum HeadError {
     /// The tiles in the database do not make the head's root.
     #[error("the tiles in the database do not make the root it names; restore it from a backup")]
     Damaged,
+    /// Entries are missing, or there are more than the head names.
+    #[error(
+        "the database holds {found} entries, but its head names {size}: rows of the log were taken out or put in. Nothing will be signed; restore the database from a backup"
+    )]
+    Entries {
+        /// Rows found.
+        found: u64,
+        /// Size that the head names.
+        size: u64,
+    },
+    /// An entry is not the one that the tiles were made of.
+    #[error(
+        "entry {0} in the database is missing or not the one that was signed. Nothing will be signed; restore the database from a backup"
+    )]
+    Entry(u64),
     /// Tiles could not be read.
     #[error(transparent)]
     Proofs(#[from] ProofsError),
+    /// Entries could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The checkpoint file.
@@ -115,7 +135,8 @@ impl HeadFile {
             })
     }
 
-    /// Holds the database's head against its own tiles and against the checkpoint kept outside, and signs it.
+    /// Holds the database's head against its own tiles and newest entries and against the checkpoint kept outside, and
+    /// signs it.
     ///
     /// # Errors
     /// [`HeadError`] if anything would make the signature a fork.
@@ -129,6 +150,7 @@ impl HeadFile {
         if tiles.root(store, head.size, head.size).await? != head.root {
             return Err(HeadError::Damaged);
         }
+        newest_entries(store, head.size).await?;
         match self.kept(&key.vkey())? {
             None if head.size > 0 => {
                 tracing::warn!(path = %self.path.display(), "no checkpoint was kept outside the database; a restored backup cannot be told from the log")
@@ -171,6 +193,31 @@ impl HeadFile {
         }
         Ok(())
     }
+}
+
+/// Holds the number of entries against the head, and the last entry bundle against the tile over it: what a verifier is
+/// served next. Older bundles are what the auditor's program goes through.
+async fn newest_entries(store: &Store, size: u64) -> Result<(), HeadError> {
+    let found = store.count_entries().await?;
+    if found != size {
+        return Err(HeadError::Entries { found, size });
+    }
+    let Some(last) = size.checked_sub(1) else {
+        return Ok(());
+    };
+    let width = u64::from(FULL_WIDTH);
+    let tile = last / width;
+    let tiles = store.tiles(&[(0, tile)]).await?;
+    let hashes = tiles.get(&(0, tile)).map(Vec::as_slice);
+    let entries = store.entries(tile * width, u32::from(FULL_WIDTH)).await?;
+    let mut entries = entries.iter();
+    for (index, hash) in (tile * width..size).zip(hashes.unwrap_or_default()) {
+        let entry = entries.next().filter(|entry| entry.idx == index);
+        if entry.is_none_or(|entry| leaf_hash(&entry.bytes) != *hash) {
+            return Err(HeadError::Entry(index));
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file so that after a crash it is the old or the new one, whole.

@@ -4,7 +4,7 @@ use crypto::Digest;
 use evidence::bundle::Bundle;
 use store::{Batch, EntryRow, Store, StoreError};
 use wire::decision::{BundleActivated, Decision, Enrolled};
-use wire::envelope::Envelope;
+use wire::envelope::{Envelope, STATEMENT_TYPE, pae};
 use wire::leaf::Kind;
 use wire::statement::AgentStatement;
 
@@ -94,8 +94,17 @@ async fn apply(
 ) -> Result<(), ReplayError> {
     let idx = entry.idx;
     let leaf = &entry.leaf;
-    let payload = || async { store.payload(idx).await?.ok_or(ReplayError::Missing(idx)) };
     let wrong = |problem: String| ReplayError::Content { idx, problem };
+    let payload = || async {
+        let payload = store.payload(idx).await?.ok_or(ReplayError::Missing(idx))?;
+        // What was changed in the database after it was signed is not projected.
+        if Digest::of(&pae(STATEMENT_TYPE, &payload)) != leaf.pae {
+            return Err(wrong(
+                "the payload stored is not the one that was signed".to_owned(),
+            ));
+        }
+        Ok(payload)
+    };
     match leaf.kind {
         Kind::Round | Kind::Gap | Kind::Rotate => {
             let statement = AgentStatement::parse(&payload().await?)
