@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod chain;
+mod early;
 mod hostile;
 mod live_log;
 mod rebuild;

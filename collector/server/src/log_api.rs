@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ledger::tile::TilePath;
 
 use crate::app::App;
 use crate::ingest::refusal::Refusal;
+use crate::web::failure::Failure;
 
 /// The routes of the log, and `/healthz`, `/readyz`, `/metrics`.
 pub fn router() -> Router<Arc<App>> {
@@ -33,19 +34,24 @@ async fn checkpoint(State(app): State<Arc<App>>) -> Response {
     (headers, app.published.checkpoint().to_bytes()).into_response()
 }
 
-async fn tile(State(app): State<Arc<App>>, Path(path): Path<String>) -> Result<Response, Refusal> {
+async fn tile(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    Path(path): Path<String>,
+) -> Result<Response, Refusal> {
+    let missing = || Ok(Failure::not_found(uri.path()).into_response());
     let Ok(path) = format!("tile/{path}").parse::<TilePath>() else {
-        return Ok(StatusCode::NOT_FOUND.into_response());
+        return missing();
     };
     // What the signed checkpoint does not cover yet is not served.
     let size = app.published.checkpoint().checkpoint().size;
     let covered = TilePath::at_size(path.kind(), path.index(), size)
         .is_some_and(|now| path.width() <= now.width());
     if !covered {
-        return Ok(StatusCode::NOT_FOUND.into_response());
+        return missing();
     }
     let Some(file) = app.store.tile_file(&path).await.map_err(Refusal::Store)? else {
-        return Ok(StatusCode::NOT_FOUND.into_response());
+        return missing();
     };
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),

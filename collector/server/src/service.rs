@@ -35,6 +35,7 @@ use crate::queries::Library;
 use crate::tls::{self, TlsError};
 use crate::web::failure::{Failure, explained};
 use crate::web::request;
+use crate::web::rest::drained;
 use crate::{agent_api, api, connections, log_api, web};
 
 /// Longest a request may take.
@@ -250,7 +251,8 @@ pub fn router(app: Arc<App>) -> Router {
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_TIMEOUT,
         ))
-        .layer(axum::middleware::from_fn(explained));
+        .layer(axum::middleware::from_fn(explained))
+        .layer(axum::middleware::from_fn(drained));
     request::observed(routes, app.clone()).with_state(app)
 }
 

@@ -8,6 +8,7 @@ pub mod failure;
 pub mod hosts;
 pub mod ledger;
 pub mod request;
+pub mod rest;
 pub mod round;
 pub mod search;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -41,11 +41,12 @@ async fn judge(app: &App, mut request: Request, next: Next) -> Response {
     };
     let Some(access) = permission::access(request.method(), &matched) else {
         // Known path, other method: the router answers 405. A route that the table lacks must not answer at all.
-        let known = permission::ROUTES.iter().any(|route| route.path == matched);
-        return if known {
-            StatusCode::METHOD_NOT_ALLOWED.into_response()
-        } else {
-            Failure::forbidden(&path).into_response()
+        let allowed = permission::methods(&matched);
+        return match HeaderValue::from_str(&allowed) {
+            Ok(allowed) if !allowed.is_empty() => {
+                ([(header::ALLOW, allowed)], Failure::method(&path)).into_response()
+            }
+            _ => Failure::forbidden(&path).into_response(),
         };
     };
     if access != Access::Agent

@@ -84,7 +84,7 @@ impl FromStr for Role {
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anyone: signs of life, the log, sign-in.
+    /// Anyone: signs of life, the log, sign-in, a bundle by its digest.
     Public,
     /// An agent, which its handler authenticates by token or signature.
     Agent,
@@ -134,7 +134,10 @@ pub const ROUTES: &[Route] = &[
     post("/agent/v1/challenge", Access::Agent),
     post("/agent/v1/enrol", Access::Agent),
     post("/agent/v1/statements", Access::Agent),
-    get("/agent/v1/bundles/{sha256}", Access::Agent),
+    // Named by its digest, which stands in no public place: only signed answers to agents tell it, and whoever has the
+    // bytes can prove by signature and digest that they are the bundle. An agent asks before it has a place in the log
+    // and could sign the question.
+    get("/agent/v1/bundles/{sha256}", Access::Public),
     get("/assets/{file}", Access::Public),
     get("/sign-in", Access::Public),
     post("/sign-in", Access::Public),
@@ -181,6 +184,20 @@ pub fn access(method: &Method, matched: &str) -> Option<Access> {
         .map(|route| route.access)
 }
 
+/// The methods of a path for the header Allow (RFC 9110, 10.2.1); empty if the table does not have it.
+#[must_use]
+pub fn methods(matched: &str) -> String {
+    let mut methods: Vec<&str> = ROUTES
+        .iter()
+        .filter(|route| route.path == matched)
+        .map(|route| route.method.as_str())
+        .collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +223,9 @@ mod tests {
         assert_eq!(access(&Method::GET, "/nothing"), None);
         assert_eq!(access(&Method::DELETE, "/hosts"), None);
         assert_eq!(access(&Method::HEAD, "/hosts"), Some(READ));
+        assert_eq!(methods("/nothing"), "");
+        assert_eq!(methods("/hosts"), "GET, HEAD");
+        assert_eq!(methods("/agent/v1/enrol"), "POST");
     }
 
     #[test]

@@ -53,6 +53,19 @@ impl Failure {
         )
     }
 
+    /// The path is there, but not for this method.
+    #[must_use]
+    pub fn method(path: &str) -> Failure {
+        Failure::new(
+            path,
+            405,
+            "method",
+            "This address takes another method",
+            "The answer names the methods it takes in its header Allow.",
+            "Use one of them.",
+        )
+    }
+
     /// The person may not.
     #[must_use]
     pub fn forbidden(path: &str) -> Failure {
