@@ -193,3 +193,27 @@ async fn every_answer_is_hardened() {
     assert!(problem.text().contains(problem.header("x-request-id")));
     assert!(CONTENT_SECURITY_POLICY.contains("default-src 'none'"));
 }
+
+/// Whoever was told the digest may have the bundle; caches that others share may not.
+#[tokio::test]
+async fn a_bundle_is_had_by_its_digest_alone() {
+    let world = World::start().await;
+    let stranger = Visitor::stranger(&world);
+    let bundles = world.service().app.store.bundles().await.unwrap();
+    let (_, digest) = bundles[0];
+    let bundle = stranger.get(&format!("/agent/v1/bundles/{digest}")).await;
+    assert_eq!(bundle.status, StatusCode::OK);
+    assert_eq!(
+        bundle.header("cache-control"),
+        "private, max-age=31536000, immutable"
+    );
+    let other = crypto::Digest::of(b"no bundle");
+    let missing = stranger.get(&format!("/agent/v1/bundles/{other}")).await;
+    assert!(missing.status.is_client_error(), "{}", missing.status);
+    assert_eq!(missing.header("cache-control"), "no-store");
+    // The log itself, which everybody reads, names none.
+    let leaves = stranger.get("/log/tile/entries/000.p/2").await;
+    assert_eq!(leaves.status, StatusCode::OK);
+    let hex = digest.to_hex();
+    assert!(!String::from_utf8_lossy(&leaves.body).contains(&hex));
+}

@@ -185,7 +185,11 @@ async fn bundle(
         .ok_or(Refusal::BundleNotInForce)?;
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        // It names accounts that people approved: a cache that others share keeps none.
+        (
+            header::CACHE_CONTROL,
+            "private, max-age=31536000, immutable",
+        ),
     ];
     Ok((headers, file).into_response())
 }
