@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Url;
+use reqwest::{Certificate, Url};
 use serde::Deserialize;
 
 use crate::host::{AllowedFile, MAX_FILES};
@@ -242,6 +242,26 @@ impl Config {
             settings: file.settings,
         })
     }
+
+    /// Whether the certificate authority of the configuration at `path` can be used: for those who will contact the
+    /// collector, before anything is done.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for `ca`.
+    pub fn verify_ca(&self, path: &Path) -> Result<(), ConfigError> {
+        let wrong = |problem: String| ConfigError::Value {
+            path: path.display().to_string(),
+            key: "ca",
+            found: format!("{:?} ({problem})", self.ca),
+            expected: "a file with certificates in PEM: keys/ca.pem of the collector's data folder",
+        };
+        let pem = std::fs::read(&self.ca).map_err(|error| wrong(error.to_string()))?;
+        match Certificate::from_pem_bundle(&pem) {
+            Ok(certificates) if !certificates.is_empty() => Ok(()),
+            Ok(_) => Err(wrong("no certificate in it".to_owned())),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
 }
 
 fn is_base(url: &Url) -> bool {
@@ -338,6 +358,25 @@ mod tests {
             for word in says {
                 assert!(message.contains(word), "{to}: {message}");
             }
+        }
+    }
+
+    #[test]
+    fn an_authority_that_is_none_is_named_by_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "no certificate\n").unwrap();
+        for ca in [Path::new("/nonexistent"), &empty] {
+            let text = SAMPLE.replacen("\"/etc/assay/ca.pem\"", &format!("{ca:?}"), 1);
+            let config = Config::parse("agent.toml", &text).unwrap();
+            let error = config.verify_ca(Path::new("agent.toml")).unwrap_err();
+            let error = error.to_string();
+            let says = format!("agent.toml: ca: {ca:?} (");
+            assert!(error.starts_with(&says), "{error}");
+            assert!(
+                error.contains("expected a file with certificates in PEM"),
+                "{error}"
+            );
         }
     }
 }

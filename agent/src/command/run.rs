@@ -58,6 +58,7 @@ pub(crate) struct StatusArguments {
 
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config)?;
+    config.verify_ca(&arguments.config)?;
     start_log(config.log);
     let runtime = runtime()?;
     let ended = runtime.block_on(agent::daemon::run(config));
@@ -69,6 +70,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
 
 pub(crate) fn enrol(arguments: &EnrolArguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config)?;
+    config.verify_ca(&arguments.config)?;
     let agent = arguments
         .agent
         .as_deref()

@@ -1,9 +1,13 @@
 //! The collector's configuration: one TOML file, refused with file, key and what was expected.
 
+mod value;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::tls;
 
 /// Largest configuration file.
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
@@ -20,7 +24,7 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The file says something that is not expected.
+    /// Not TOML, an unknown key, or a value of another kind.
     #[error("{}: {problem}", path.display())]
     Content {
         /// The file.
@@ -28,11 +32,22 @@ pub enum ConfigError {
         /// Line, key and what was expected.
         problem: String,
     },
+    /// A value that cannot be used.
+    #[error("{}: {key}: found {found}, expected {expected}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: &'static str,
+    },
 }
 
 /// The configuration of `assay-collector serve`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The folder of everything that lasts: database, keys, checkpoint.
     pub data: PathBuf,
@@ -47,11 +62,25 @@ pub struct Config {
     /// Certificates; without this section the collector makes its own authority at first start.
     pub tls: Option<TlsConfig>,
     /// Host names and addresses for which the collector's own authority certifies it.
-    #[serde(default)]
     pub names: Vec<String>,
     /// Log lines: `text` or `json`.
-    #[serde(default)]
     pub log: LogFormat,
+}
+
+/// The file as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: PathBuf,
+    listen: String,
+    origin: String,
+    url: Option<String>,
+    checkpoint: Option<PathBuf>,
+    tls: Option<TlsConfig>,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    log: LogFormat,
 }
 
 /// Certificates given from outside.
@@ -100,34 +129,64 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Content`].
     pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-        let content = |problem: String| ConfigError::Content {
+        let file: File = toml::from_str(text).map_err(|error| ConfigError::Content {
             path: path.to_owned(),
-            problem,
+            problem: error.to_string().trim_end().to_owned(),
+        })?;
+        let wrong = |(key, found, expected)| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            found,
+            expected,
         };
-        let config: Config = toml::from_str(text)
-            .map_err(|error| content(error.to_string().trim_end().to_owned()))?;
-        if config.origin.parse::<ledger::key::KeyName>().is_err() {
-            return Err(content(format!(
-                "origin: expected a name without blanks and plus signs, such as log.example.org/assay, found {:?}",
-                config.origin
-            )));
+        let given = file.tls.as_ref();
+        for (key, value) in [
+            ("data", Some(&file.data)),
+            ("checkpoint", file.checkpoint.as_ref()),
+            ("tls.certificate", given.map(|tls| &tls.certificate)),
+            ("tls.key", given.map(|tls| &tls.key)),
+        ] {
+            if let Some(value) = value {
+                value::absolute(key, value).map_err(wrong)?;
+            }
         }
-        if !config.data.is_absolute() {
-            return Err(content(format!(
-                "data: expected an absolute path, found {:?}",
-                config.data
-            )));
+        value::origin(&file.origin).map_err(wrong)?;
+        if let Some(url) = &file.url {
+            value::url(url).map_err(wrong)?;
         }
-        if config
-            .url
-            .as_ref()
-            .is_some_and(|url| !url.starts_with("https://") || url.ends_with('/'))
-        {
-            return Err(content(
-                "url: expected https://HOST[:PORT] without a slash at the end".to_owned(),
-            ));
+        value::names(&file.names).map_err(wrong)?;
+        Ok(Config {
+            listen: value::listen(&file.listen).map_err(wrong)?,
+            data: file.data,
+            origin: file.origin,
+            url: file.url,
+            checkpoint: file.checkpoint,
+            tls: file.tls,
+            names: file.names,
+            log: file.log,
+        })
+    }
+
+    /// Whether the files that the configuration of `path` names can be used; nothing is written. For those who will use
+    /// them, before anything is made.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] naming the key.
+    pub fn verify_files(&self, path: &Path) -> Result<(), ConfigError> {
+        let wrong = |(key, found, expected)| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            found,
+            expected,
+        };
+        value::data(&self.data).map_err(wrong)?;
+        if let Some(checkpoint) = &self.checkpoint {
+            value::checkpoint(checkpoint, &self.data).map_err(wrong)?;
         }
-        Ok(config)
+        if let Some(given) = &self.tls {
+            tls::given(given).map_err(|error| wrong(value::tls(given, &error)))?;
+        }
+        Ok(())
     }
 
     /// Where the newest checkpoint is kept outside the database.
@@ -181,6 +240,29 @@ mod tests {
             ),
             ("listen = 8443", vec!["collector.toml", "listen"]),
             (
+                "listen = \"localhost\"",
+                vec!["collector.toml: listen: found \"localhost\", expected an address and a port"],
+            ),
+            (
+                "names = [\"bad name!\"]",
+                vec!["collector.toml: names: found \"bad name!\", expected host names"],
+            ),
+            (
+                "checkpoint = \"rel\"",
+                vec!["collector.toml: checkpoint: found \"rel\", expected an absolute path"],
+            ),
+            (
+                "tls = { certificate = \"chain.pem\", key = \"/k\" }",
+                vec![
+                    "collector.toml: tls.certificate: found \"chain.pem\", expected an absolute path",
+                ],
+            ),
+            (
+                "url = \"https://bad name\"",
+                vec!["collector.toml: url: found \"https://bad name\", expected https://"],
+            ),
+            ("url = \"https://x:99999\"", vec!["collector.toml: url"]),
+            (
                 "origin = \"a b\"",
                 vec!["collector.toml", "origin", "expected a name"],
             ),
@@ -206,6 +288,113 @@ mod tests {
             for name in names {
                 assert!(error.contains(name), "{change}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_named_by_their_key() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pair = rcgen::generate_simple_self_signed(["collector.test".to_owned()]).unwrap();
+        let other = rcgen::KeyPair::generate().unwrap();
+        let write = |name: &str, text: &str, mode: u32| {
+            std::fs::write(at(name), text).unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write("chain.pem", &pair.cert.pem(), 0o644);
+        write("key.pem", &pair.signing_key.serialize_pem(), 0o600);
+        write("open.pem", &pair.signing_key.serialize_pem(), 0o644);
+        write("other.pem", &other.serialize_pem(), 0o600);
+        write("empty.pem", "", 0o600);
+        let verify = |certificate: &str, key: &str, checkpoint: &str, data: &str| {
+            let text = format!(
+                "data = {:?}\nlisten = \"[::]:1\"\norigin = \"o\"\ncheckpoint = {:?}\n[tls]\ncertificate = {:?}\nkey = {:?}\n",
+                at(data),
+                at(checkpoint),
+                at(certificate),
+                at(key)
+            );
+            let path = Path::new("collector.toml");
+            let config = Config::parse(path, &text).unwrap();
+            let found = config.verify_files(path).map_err(|error| error.to_string());
+            assert!(!at("data").exists(), "nothing is made");
+            found
+        };
+        assert_eq!(
+            verify("chain.pem", "key.pem", "data/checkpoint", "data"),
+            Ok(())
+        );
+        for (certificate, key, checkpoint, data, says) in [
+            (
+                "none.pem",
+                "key.pem",
+                "c",
+                "data",
+                "collector.toml: tls.certificate: found",
+            ),
+            (
+                "empty.pem",
+                "key.pem",
+                "c",
+                "data",
+                "collector.toml: tls.certificate: found",
+            ),
+            (
+                "chain.pem",
+                "none.pem",
+                "c",
+                "data",
+                "collector.toml: tls.key: found",
+            ),
+            (
+                "chain.pem",
+                "chain.pem",
+                "c",
+                "data",
+                "collector.toml: tls.key: found",
+            ),
+            (
+                "chain.pem",
+                "open.pem",
+                "c",
+                "data",
+                "collector.toml: tls.key: found",
+            ),
+            (
+                "chain.pem",
+                "other.pem",
+                "c",
+                "data",
+                "collector.toml: tls.key: found",
+            ),
+            (
+                "chain.pem",
+                "key.pem",
+                "none/c",
+                "data",
+                "collector.toml: checkpoint: found",
+            ),
+            (
+                "chain.pem",
+                "key.pem",
+                "",
+                "data",
+                "collector.toml: checkpoint: found",
+            ),
+            (
+                "chain.pem",
+                "key.pem",
+                "c",
+                "key.pem",
+                "collector.toml: data: found",
+            ),
+        ] {
+            let error = verify(certificate, key, checkpoint, data).unwrap_err();
+            assert!(
+                error.starts_with(says) && error.contains(", expected "),
+                "{error}"
+            );
         }
     }
 }

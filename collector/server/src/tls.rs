@@ -56,7 +56,11 @@ pub fn given(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
         source,
     };
     let chain = CertificateDer::pem_file_iter(&config.certificate)
-        .and_then(Iterator::collect)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .and_then(|chain| match chain.is_empty() {
+            true => Err(rustls::pki_types::pem::Error::NoItemsFound),
+            false => Ok(chain),
+        })
         .map_err(|error| pem(&config.certificate, error))?;
     read_secret(&config.key)?;
     let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| pem(&config.key, error))?;

@@ -14,7 +14,9 @@ use crate::service;
 /// # Errors
 /// Why it does not start.
 pub async fn run(config: &Path) -> anyhow::Result<()> {
-    let config = Config::load(config)?;
+    let path = config;
+    let config = Config::load(path)?;
+    config.verify_files(path)?;
     telemetry(config.log, "info");
     let mut service = service::start(&config, Arc::new(SystemClock::new())).await?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
