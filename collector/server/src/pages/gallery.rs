@@ -87,6 +87,7 @@ fn year(id: &str, title: &str, stretches: &[(Standing, &str, i64, i64)]) -> Stri
         title: title.to_owned(),
         from_ms: NOW - 365 * DAY,
         to_ms: NOW,
+        enrolled_ms: NOW - 365 * DAY,
         stretches: stretches
             .iter()
             .map(|(standing, reason, from, to)| Stretch {

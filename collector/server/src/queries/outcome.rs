@@ -44,6 +44,9 @@ pub struct OutcomeAnswer {
     pub host: String,
     /// Its name.
     pub host_name: String,
+    /// When the host was enrolled first.
+    #[schema(value_type = String, format = DateTime)]
+    pub enrolled: Timestamp,
     /// The check.
     #[schema(value_type = String)]
     pub check: CheckId,
@@ -232,6 +235,7 @@ pub async fn outcome(
     Ok(OutcomeAnswer {
         host: host.agent.to_hex(),
         host_name: fleet::name(&host),
+        enrolled: host.enrolled,
         title: definition.title.clone(),
         severity: definition.severity,
         judged_by: definition.judged_by,

@@ -56,6 +56,7 @@ pub(super) fn strip(
     id: String,
     title: String,
     stretches: &[Stretch],
+    enrolled: Timestamp,
     now: Timestamp,
 ) -> part::Strip {
     part::Strip {
@@ -63,6 +64,7 @@ pub(super) fn strip(
         title,
         from_ms: now.unix_ms() - YEAR_MS,
         to_ms: now.unix_ms(),
+        enrolled_ms: enrolled.unix_ms(),
         stretches: stretches
             .iter()
             .map(|stretch| part::Stretch {

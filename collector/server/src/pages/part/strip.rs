@@ -17,9 +17,13 @@ const DAY_MS: i64 = 86_400_000;
 /// A tick's label needs this share of the axis to its right, in percent.
 const LABEL_ROOM: f64 = 92.0;
 
+/// Least width of a bar, in percent: a failure of a minute in a year is there to be seen.
+const LEAST_WIDTH: f64 = 0.5;
+
 /// The stretches of one period as a drawing, with the table behind it.
 ///
-/// Time that no stretch covers is drawn and counted as unobserved: a gap is a gap.
+/// Time that no stretch covers is drawn and counted as unobserved: a gap is a gap. Only before the host was enrolled
+/// there was nobody to observe.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "part/strip.html")]
 pub struct Strip {
@@ -31,6 +35,8 @@ pub struct Strip {
     pub from_ms: i64,
     /// End of the period, on the same scale.
     pub to_ms: i64,
+    /// When the host was enrolled, on the same scale.
+    pub enrolled_ms: i64,
     /// What was observed, in order of time, without overlap.
     pub stretches: Vec<Stretch>,
 }
@@ -96,6 +102,10 @@ impl Strip {
         if open_ms > 0 {
             words.push_str(&format!("; {} not observed", span(open_ms)));
         }
+        let before_ms = self.known_from() - self.from_ms;
+        if before_ms > 0 {
+            words.push_str(&format!("; not enrolled in the first {}", span(before_ms)));
+        }
         words
     }
 
@@ -123,7 +133,19 @@ impl Strip {
             })
             .map(|stretch| self.length(stretch))
             .sum();
-        (self.to_ms - self.from_ms - observed).max(0)
+        (self.to_ms - self.known_from() - observed).max(0)
+    }
+
+    /// From when on the host could be observed: its enrolment, or a first stretch that its clock puts before that.
+    fn known_from(&self) -> i64 {
+        let first = self.stretches.first().map_or(i64::MAX, |one| one.from_ms);
+        self.enrolled_ms.min(first).clamp(self.from_ms, self.to_ms)
+    }
+
+    /// Width of the part before the host was enrolled, if there is one.
+    fn before(&self) -> Option<String> {
+        let before = self.known_from() - self.from_ms;
+        (before > 0).then(|| percent_of(before as f64, (self.to_ms - self.from_ms) as f64))
     }
 
     fn bars(&self) -> Vec<Bar> {
@@ -184,10 +206,13 @@ impl Strip {
         let whole = (self.to_ms - self.from_ms) as f64;
         let from = stretch.from_ms.max(self.from_ms);
         let mark = stretch.standing.mark();
+        let least = whole * LEAST_WIDTH / 100.0;
+        let width = (self.length(stretch) as f64).max(least);
+        let x = ((from - self.from_ms) as f64).min(whole - width);
         Bar {
             tone: mark.tone,
-            x: percent_of((from - self.from_ms) as f64, whole),
-            width: percent_of(self.length(stretch) as f64, whole),
+            x: percent_of(x, whole),
+            width: percent_of(width, whole),
             title: format!(
                 "{} ({}) for {} from {}",
                 mark.word,
@@ -304,6 +329,7 @@ mod tests {
             title: "t".to_owned(),
             from_ms: FROM,
             to_ms: FROM + 100 * DAY_MS,
+            enrolled_ms: FROM,
             stretches,
         }
     }
@@ -321,6 +347,44 @@ mod tests {
             stretch(Standing::Pass, 50, 100),
         ]);
         assert_eq!(seen.words(), "failed once, for 2 d; 8 d not observed");
+    }
+
+    #[test]
+    fn a_failure_of_a_minute_is_seen_at_the_right_edge() {
+        let end = FROM + 100 * DAY_MS;
+        let minute = Stretch {
+            standing: Standing::Fail,
+            reason: "extra".to_owned(),
+            from_ms: end - 60_000,
+            to_ms: end,
+        };
+        for bars in [
+            strip(vec![stretch(Standing::Pass, 0, 99), minute.clone()]).bars(),
+            strip(vec![stretch(Standing::Pass, 0, 99), minute]).drawn(60),
+        ] {
+            let last = bars.last().unwrap();
+            assert_eq!(
+                (last.tone, last.x.as_str(), last.width.as_str()),
+                ("fail", "99.5%", "0.5%")
+            );
+        }
+    }
+
+    #[test]
+    fn time_before_enrolment_is_not_told_as_not_observed() {
+        let mut young = strip(vec![stretch(Standing::Pass, 91, 100)]);
+        young.enrolled_ms = FROM + 90 * DAY_MS;
+        assert_eq!(
+            young.words(),
+            "no failure in the period; 1 d not observed; not enrolled in the first 90 d"
+        );
+        assert_eq!(young.before().unwrap(), "90%");
+        let drawing = young.to_string();
+        assert!(drawing.contains("f-before"), "{drawing}");
+        assert!(young.line().to_string().contains("f-before"));
+        young.enrolled_ms = FROM - DAY_MS;
+        assert_eq!(young.before(), None);
+        assert!(!young.to_string().contains("f-before"));
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn row(answer: &HostAnswer, outcome: &HostOutcome, place: usize) -> OutcomeRow {
             format!("s{place}"),
             format!("{} on {}", outcome.check, answer.name),
             &outcome.stretches,
+            answer.enrolled,
             answer.as_of.at,
         ),
         href: route::outcome(&answer.id, outcome.check.as_str()),

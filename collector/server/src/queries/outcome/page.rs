@@ -57,6 +57,7 @@ impl From<(Viewer, OutcomeAnswer)> for OutcomePage {
                 "year".to_owned(),
                 format!("{} on {} over a year", answer.check, answer.host_name),
                 &answer.stretches,
+                answer.enrolled,
                 answer.as_of.at,
             ),
             shows: Prose::of(&answer.shows),
