@@ -1,9 +1,11 @@
 //! How do the hosts stand against Annex A, and what changed?
 
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use ::store::Store;
-use ::store::reading::{Change, StoredInterval};
+use ::store::reading::Change;
+use ::store::{AgentState, Store};
 use assess::current::Standing;
 use assess::deviation::{self, Deviation};
 use assess::figure::{Figures, Share};
@@ -11,6 +13,7 @@ use assess::record::{CheckNo, HostNo, Records};
 use assess::rules::Rules;
 use assess::status::{self, Verdict};
 use catalogue::{Class, Theme};
+use changes::changes;
 use evidence::check::Role;
 use evidence::outcome::Severity;
 use evidence::time::Timestamp;
@@ -99,6 +102,8 @@ pub struct OverviewFigures {
     pub critical_open: u64,
     /// Open deviations that lasted longer than their severity allows.
     pub beyond_limit: u64,
+    /// Open deviations, as last seen, on hosts that are not retired but whose agent has ended: silence mends nothing.
+    pub last_seen: u64,
 }
 
 /// Figures that every period has.
@@ -188,6 +193,7 @@ pub async fn overview(
     failing_now(&fleet, library, &standings, &mut controls);
     let now_figures = Figures::of(standings.iter().map(|current| current.standing));
     let open = open_deviations(&records, &rules);
+    let deviating: BTreeSet<HostNo> = open.iter().map(|d| d.host).collect();
     let rounds = store.kinds(fleet.as_of.entries).await?;
     let (newly_failing, failing_number) =
         changes(store, &fleet, &intervals, Change::Failing).await?;
@@ -201,16 +207,13 @@ pub async fn overview(
             period: figures,
             coverage: now_figures.coverage.into(),
             freshness: now_figures.freshness.into(),
-            hosts_deviating: open
-                .iter()
-                .map(|d| d.host)
-                .collect::<BTreeSet<HostNo>>()
-                .len() as u64,
+            hosts_deviating: deviating.len() as u64,
             critical_open: open
                 .iter()
                 .filter(|d| d.severity == Severity::Critical)
                 .count() as u64,
             beyond_limit: open.iter().filter(|d| d.beyond_ms > 0).count() as u64,
+            last_seen: open.iter().filter(|d| has_ended(&fleet, d.host)).count() as u64,
         },
         before,
         changed: ChangeCounts {
@@ -299,39 +302,10 @@ fn open_deviations(records: &Records, rules: &Rules) -> Vec<Deviation> {
     all.filter(|found| found.to.is_none()).collect()
 }
 
-async fn changes(
-    store: &Store,
-    fleet: &Fleet,
-    intervals: &[StoredInterval],
-    change: Change,
-) -> Result<(Vec<OutcomeChange>, u64), QueryError> {
-    let since = fleet.as_of.at.plus_ms(-LATELY_DAYS * 86_400_000);
-    let mut found = Vec::new();
-    let mut number = 0;
-    let mut changed = store.changes_since(change, since, COUNTED).await?;
-    fleet.set_overseen_changes(&mut changed, intervals, change, since);
-    for interval in changed {
-        let host = fleet.in_scope().find(|host| host.row == interval.row);
-        let (Some(host), Some(check)) = (host, fleet.definition(&interval.check)) else {
-            continue;
-        };
-        number += 1;
-        if found.len() == CHANGES {
-            continue;
-        }
-        let mut observed = fleet.observed(store, host, &[&interval.check]).await?;
-        found.push(OutcomeChange {
-            host: host.agent.to_hex(),
-            host_name: fleet::name(host),
-            title: check.title.clone(),
-            severity: check.severity,
-            standing: fleet.standing(host, Some(&interval)),
-            observed: observed.remove(&interval.check),
-            since: interval.from,
-            check: interval.check,
-        });
-    }
-    Ok((found, number))
+/// Whether nothing can come from a host any more though it is still on the register.
+fn has_ended(fleet: &Fleet, host: HostNo) -> bool {
+    let host = fleet.hosts.get(host.0 as usize);
+    host.is_some_and(|host| host.state != AgentState::Active)
 }
 
 fn silent(fleet: &Fleet) -> (Vec<SilentHost>, u64) {
@@ -481,14 +455,23 @@ fn figures(answer: &Overview) -> Vec<Figure> {
                 counted(answer.hosts, "host"),
                 count(figures.critical_open)
             ),
-            match figures.beyond_limit {
-                0 => "none beyond its limit".to_owned(),
-                some => format!("{} beyond their limit", count(some)),
-            },
+            beyond_words(figures),
             match &answer.before {
                 Some(then) => format!("{} at the period's start", count(then.open_deviations)),
                 None => String::new(),
             },
         ),
     ]
+}
+
+fn beyond_words(figures: &OverviewFigures) -> String {
+    let mut words = match figures.beyond_limit {
+        0 => "none beyond its limit".to_owned(),
+        some => format!("{} beyond their limit", count(some)),
+    };
+    if figures.last_seen > 0 {
+        let seen = count(figures.last_seen);
+        words.push_str(&format!("; {seen} as last seen before the agent ended"));
+    }
+    words
 }

@@ -6,10 +6,11 @@ use askama::Template;
 use assess::current::Standing;
 use assess::status::Verdict;
 use collector::pages::host::OutcomeFilter;
-use collector::pages::{CheckPage, HostPage, LedgerPage, OutcomePage};
+use collector::pages::{CheckPage, HostPage, LedgerPage, OutcomePage, OverviewPage};
 use collector::queries::hosts::HostFilter;
 use collector::queries::ledger::{Address, LedgerFilter};
 use collector::queries::{check, control, host, hosts, ledger as ledger_query, outcome};
+use wire::leaf::Kind;
 
 #[tokio::test]
 async fn what_is_silent_is_stale_and_a_failure_stays_open() {
@@ -257,4 +258,24 @@ async fn the_ledger_counts_every_entry_once() {
         enrolled.entries[0].why.as_deref(),
         Some("enrolled with a token")
     );
+}
+
+#[tokio::test]
+async fn what_was_open_on_a_revoked_host_is_told_as_last_seen() {
+    let (world, web, db) = two_days().await;
+    let before = overview_of(&world).await;
+    assert!(before.figures.period.open_deviations > 0);
+    assert_eq!(before.figures.last_seen, 0);
+    for host in [&web, &db] {
+        world.end(host, Kind::Revoke).await;
+    }
+    let after = overview_of(&world).await;
+    let open = after.figures.period.open_deviations;
+    assert_eq!(open, before.figures.period.open_deviations);
+    assert_eq!(after.figures.last_seen, open);
+    let page = OverviewPage::from((world.viewer(), after))
+        .render()
+        .unwrap();
+    let words = format!("{open} as last seen before the agent ended");
+    assert!(page.contains(&words), "{page}");
 }
