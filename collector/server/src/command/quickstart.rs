@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -16,9 +16,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
 use crypto::{Digest, Random as _, SystemRandom};
+use evidence::id::AgentId;
 use evidence::outcome::Outcome;
 use evidence::time::{Clock as _, SystemClock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use store::AgentState;
 use tokio::process::{Child, Command};
 
 use super::serve::stop_signal;
@@ -109,6 +111,8 @@ pub async fn run(args: QuickstartArgs) -> anyhow::Result<()> {
         progress.say("enrolling the agent of this host");
         enrol(&agent_program, &agent_config, &data, &service).await?;
     }
+    let agent_id = enrolled_agent(&data)?;
+    refuse_ended(&service, &agent_id, &data).await?;
     progress.say("running the agent's first round");
     let mut agent = Command::new(&agent_program)
         .arg("run")
@@ -119,7 +123,10 @@ pub async fn run(args: QuickstartArgs) -> anyhow::Result<()> {
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot run {}", agent_program.display()))?;
-    wait_for_round(&service, before, &mut agent).await?;
+    tokio::select! {
+        arrived = wait_for_round(&service, before, &mut agent) => arrived?,
+        ended = until_ended(&service, &agent_id, &data) => ended?,
+    }
     let summary = summary(&service).await?;
     match args.format {
         Format::Json => println!("{}", serde_json::to_string(&summary)?),
@@ -196,8 +203,61 @@ fn write_agent_config(data: &Path, service: &Service) -> anyhow::Result<PathBuf>
     Ok(path)
 }
 
+/// Where this host reaches the collector. One that listens on every address is asked over loopback, which its
+/// certificate names.
 fn url(service: &Service) -> String {
-    format!("https://{}", service.address)
+    format!("https://{}", contact(service.address))
+}
+
+fn contact(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+/// The id of the agent that was enrolled in this folder.
+fn enrolled_agent(data: &Path) -> anyhow::Result<AgentId> {
+    #[derive(Deserialize)]
+    struct Enrolment {
+        agent: AgentId,
+    }
+    let path = data.join("agent/enrolment.json");
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let enrolment: Enrolment = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is no enrolment", path.display()))?;
+    Ok(enrolment.agent)
+}
+
+/// An agent whose key has ended would be refused for as long as it runs: a person has to decide.
+async fn refuse_ended(service: &Service, agent: &AgentId, data: &Path) -> anyhow::Result<()> {
+    let standings = service.app.store.standings().await?;
+    let standing = standings.iter().find(|standing| standing.agent == *agent);
+    match standing.map(|standing| standing.state) {
+        Some(AgentState::Active) => Ok(()),
+        state => bail!(
+            "the collector refuses the agent of this host, {agent}: it {}. To enrol this host anew, remove {} and start again",
+            match state {
+                Some(AgentState::Revoked) => "was revoked",
+                Some(AgentState::Retired) => "was retired",
+                Some(AgentState::Forked) =>
+                    "signed two statements for one number, as a copy of it would",
+                Some(AgentState::Active) | None => "is not known to this log",
+            },
+            data.join("agent").display()
+        ),
+    }
+}
+
+/// Returns when the agent's key has ended while its round was waited for.
+async fn until_ended(service: &Service, agent: &AgentId, data: &Path) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        refuse_ended(service, agent, data).await?;
+    }
 }
 
 async fn enrol(
@@ -401,5 +461,22 @@ async fn stop_agent(agent: &mut Child) {
         .is_err()
     {
         let _ = agent.kill().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::contact;
+
+    #[test]
+    fn a_collector_on_every_address_is_asked_over_loopback() {
+        for (listening, asked) in [
+            ("0.0.0.0:8443", "127.0.0.1:8443"),
+            ("[::]:8443", "[::1]:8443"),
+            ("192.0.2.7:1", "192.0.2.7:1"),
+        ] {
+            let asked: std::net::SocketAddr = asked.parse().unwrap();
+            assert_eq!(contact(listening.parse().unwrap()), asked);
+        }
     }
 }
