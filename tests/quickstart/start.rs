@@ -102,7 +102,7 @@ fn excuses() -> Vec<Excuse> {
     if !Path::new("/lib/modules").join(release.trim()).exists() {
         excuses.push((
             "patch.reboot.pending",
-            Reason::Unparsable,
+            Reason::CoveragePartial,
             "no package of this machine brought its kernel, so nothing says whether a newer one is installed",
         ));
     }
@@ -302,5 +302,36 @@ async fn it_stays_up_signs_in_once_serves_its_log_and_stops_at_ctrl_c() {
         spooled.filter(|entry| entry.path().is_file()).count(),
         0,
         "everything was delivered"
+    );
+}
+
+#[test]
+fn a_wildcard_is_asked_over_loopback_and_a_revoked_agent_is_told_of_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let anywhere = |data: &Path| {
+        quickstart(data)
+            .args(["--exit-after-first-round", "--listen", "0.0.0.0:0"])
+            .output()
+            .unwrap()
+    };
+    let summary: Summary = serde_json::from_str(&succeeded(&anywhere(&data))).unwrap();
+    assert!(summary.url.starts_with("https://127.0.0.1:"), "{summary:?}");
+
+    let status = Command::new("/usr/bin/python3")
+        .arg("-c")
+        .arg("import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute(\"UPDATE agent SET state = 'revoked'\"); c.commit()")
+        .arg(data.join(store::DATABASE_FILE))
+        .status()
+        .unwrap();
+    assert!(status.success(), "python3 is missing: run tests/run");
+    let begun = Instant::now();
+    let refused = anywhere(&data);
+    assert!(!refused.status.success());
+    assert!(begun.elapsed() < STOP, "it waited: {:?}", begun.elapsed());
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        message.contains(&summary.agent) && message.contains("it was revoked"),
+        "{message}"
     );
 }
