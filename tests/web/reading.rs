@@ -176,3 +176,30 @@ async fn an_exported_round_has_every_file_and_each_alone() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_means_nothing_is_said_and_the_standards_own_numbers_lead_on() {
+    let world = World::start().await;
+    let agent = world.agent(1).await;
+    let visitor = Visitor::signed_in(&world, Role::Viewer).await;
+    let host = format!("/hosts/{}", agent.id.to_hex());
+    for query in ["?outcome=bogus", "?severity=worst"] {
+        let answer = visitor.get(&format!("{host}{query}")).await;
+        assert_eq!(answer.status.as_u16(), 400, "{query}");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(text.contains("expected one of"), "{text}");
+    }
+    assert_eq!(
+        visitor
+            .get(&format!("{host}?outcome=fail"))
+            .await
+            .status
+            .as_u16(),
+        200
+    );
+    let moved = visitor.get("/controls/8.5").await;
+    assert_eq!(moved.status.as_u16(), 308);
+    assert_eq!(moved.header("location"), "/controls/A.8.5");
+    assert_eq!(visitor.get("/controls/9.99").await.status.as_u16(), 308);
+    assert_eq!(visitor.get("/controls/A.9.99").await.status.as_u16(), 404);
+}

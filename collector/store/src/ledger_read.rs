@@ -290,7 +290,10 @@ impl Store {
             let text = body
                 .map(|body| decompress(&body, &[]).map_err(|error| wrong(error.to_string())))
                 .transpose()?;
-            if text.as_ref().is_some_and(|text| Digest::of(text) != *digest) {
+            if text
+                .as_ref()
+                .is_some_and(|text| Digest::of(text) != *digest)
+            {
                 return Err(wrong("the text stored has another digest".to_owned()));
             }
             texts.push(

@@ -122,6 +122,21 @@ impl OutcomeFilter {
         ("info", "info"),
     ];
 
+    /// What of the filter is no word that can be chosen, as a sentence: an empty list would look as if all were well.
+    #[must_use]
+    pub fn unknown(&self) -> Option<String> {
+        let known =
+            |choices: &[(&str, &str)], word: &str| choices.iter().any(|(known, _)| *known == word);
+        let expected = |name: &str, choices: &[(&str, &str)]| {
+            let words: Vec<&str> = choices.iter().skip(1).map(|(word, _)| *word).collect();
+            format!("{name}: expected one of {}.", words.join(", "))
+        };
+        if !known(&Self::OUTCOMES, &self.outcome) {
+            return Some(expected("outcome", &Self::OUTCOMES));
+        }
+        (!known(&Self::SEVERITIES, &self.severity)).then(|| expected("severity", &Self::SEVERITIES))
+    }
+
     fn is_set(&self) -> bool {
         self.proposals
             || !(self.text.is_empty() && self.outcome.is_empty() && self.severity.is_empty())

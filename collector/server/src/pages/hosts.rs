@@ -93,9 +93,10 @@ impl HostsPage {
                 counted(self.enrolled, "host")
             ),
             some => format!(
-                "{} of {} have at least one failing check",
+                "{} of {} {} at least one failing check",
                 count(some),
-                counted(self.enrolled, "enrolled host")
+                counted(self.enrolled, "enrolled host"),
+                if some == 1 { "has" } else { "have" }
             ),
         };
         match (self.silent, self.never_seen) {

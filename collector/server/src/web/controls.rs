@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
 use super::asking::{After, Asked, Days, Part, Reader};
 use super::failure::{Failure, page};
 use crate::app::App;
-use crate::pages::{CheckPage, ControlPage, ControlsPage, OverviewPage};
+use crate::pages::{CheckPage, ControlPage, ControlsPage, OverviewPage, route};
 use crate::queries::controls::ControlFilter;
 use crate::queries::{check, control, controls, overview};
 
@@ -63,6 +63,10 @@ async fn control_page(
     Part(number): Part<String>,
     Asked(days): Asked<Days>,
 ) -> Result<Response, Failure> {
+    // The standard's own way to write it, without the annex.
+    if number.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok(Redirect::permanent(&route::control(&format!("A.{number}"))).into_response());
+    }
     let (store, library) = (reader.store(), reader.library());
     let answer = control::control(store, library, &number, days.number(), reader.now()).await;
     let answer = answer.map_err(|error| reader.failed(error))?;

@@ -116,6 +116,9 @@ async fn host_page(
         severity: query.severity,
         proposals: query.proposals == "waiting",
     };
+    if let Some(detail) = filter.unknown() {
+        return Err(Failure::bad_request(&reader.path, &detail));
+    }
     page(&HostPage::from((reader.viewer(""), answer, filter)))
 }
 
