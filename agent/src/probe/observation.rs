@@ -97,7 +97,8 @@ impl<'h> Observation<'h> {
         }
     }
 
-    /// The content of a file as text, with its time and digest as source; `None` if it does not exist.
+    /// The content of a file as text, with its time and digest as source; `None` if it does not exist. In tables of the
+    /// kernel, which hold names that users chose, bytes outside UTF-8 are replaced: no name makes a table unreadable.
     ///
     /// # Errors
     /// [`Unobservable`] if it exists but cannot be read, is larger than [`MAX_FILE_BYTES`] or is no UTF-8.
@@ -105,6 +106,9 @@ impl<'h> Observation<'h> {
         let Some(bytes) = self.bytes(path, MAX_FILE_BYTES)? else {
             return Ok(None);
         };
+        if is_kernel_path(path) {
+            return Ok(Some(replacing(bytes)));
+        }
         String::from_utf8(bytes)
             .map(Some)
             .map_err(|_| Unobservable::unparsable(path, "not UTF-8"))
@@ -133,17 +137,15 @@ impl<'h> Observation<'h> {
         Ok(found)
     }
 
-    /// As [`Observation::text`], but no digest of the content is kept: for secrets and personal data.
+    /// As [`Observation::text`], but no digest of the content is kept: for secrets and personal data. Bytes outside UTF-8
+    /// are replaced: every user may write them into /etc/passwd with chfn(1).
     ///
     /// # Errors
-    /// As [`Observation::text`].
+    /// [`Unobservable`] if it exists but cannot be read or is larger than [`MAX_FILE_BYTES`].
     pub fn secret_text(&mut self, path: &str) -> Result<Option<String>, Unobservable> {
         let found = absent_is_none(self.host.read_secret(path, MAX_FILE_BYTES))?;
         self.add_file(path, None, found.is_some());
-        found
-            .map(String::from_utf8)
-            .transpose()
-            .map_err(|_| Unobservable::unparsable(path, "not UTF-8"))
+        Ok(found.map(replacing))
     }
 
     /// As [`Observation::bytes`], but no digest is kept and the content is wiped when it is dropped: for password files.
@@ -263,6 +265,13 @@ impl<'h> Observation<'h> {
 /// Kernel interfaces have no times or digests worth keeping: they would differ at each reading.
 fn is_kernel_path(path: &str) -> bool {
     path.starts_with("/proc/") || path.starts_with("/sys/")
+}
+
+fn replacing(bytes: Vec<u8>) -> String {
+    match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    }
 }
 
 fn absent_is_none<T>(found: Result<T, HostError>) -> Result<Option<T>, Unobservable> {

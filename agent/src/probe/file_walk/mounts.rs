@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::walk::WalkRoot;
-use crate::probe::storage::mount::{Mount, parse_mountinfo};
+use crate::host::{HostError, MAX_FILE_BYTES};
+use crate::probe::storage::mount::{Mount, parse_mountinfo, unescaped};
 use crate::probe::{Observation, Unobservable, storage};
 
 /// Mounts of the agent's own namespace, which is where it walks: a sandboxed agent may have more of them than PID 1.
@@ -77,6 +78,15 @@ enum Why {
     Snapshots,
 }
 
+/// The mount points of a table, byte for byte.
+fn points(table: &[u8]) -> BTreeSet<Vec<u8>> {
+    table
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(unescaped)
+        .collect()
+}
+
 /// What is mounted.
 pub(super) struct Mounts {
     pub roots: Vec<WalkRoot>,
@@ -93,11 +103,16 @@ impl Mounts {
         if !observation.is_live() {
             return Ok(Mounts::unpacked());
         }
-        let text = observation.required_text(OWN)?;
-        let own =
-            parse_mountinfo(&text).map_err(|problem| Unobservable::unparsable(OWN, problem))?;
+        let table = observation
+            .bytes(OWN, MAX_FILE_BYTES)?
+            .ok_or_else(|| HostError::NotFound(OWN.to_owned()))?;
+        let own = parse_mountinfo(&String::from_utf8_lossy(&table))
+            .map_err(|problem| Unobservable::unparsable(OWN, problem))?;
         let first = storage::mounts(observation)?;
-        Ok(Mounts::choose(own, first))
+        let mut mounts = Mounts::choose(own, first);
+        // As bytes: a user's mount point of a strange name must neither stop the walk nor keep it out of a directory.
+        mounts.points = points(&table);
+        Ok(mounts)
     }
 
     fn unpacked() -> Mounts {
@@ -165,6 +180,8 @@ impl Mounts {
         roots.sort_by(|a: &WalkRoot, b| a.path.cmp(&b.path));
         roots.dedup();
         let root_is_walked = roots.first().is_some_and(|root| root.path == b"/");
+        // A path that is no text cannot be walked to, and is not passed over in silence.
+        let reached = walked.iter().all(|mount| !mount.point.contains('\u{fffd}'));
         let known = !left_out.iter().any(|left| left.why == Why::Unknown);
         let bounded = roots.len() <= MAX_ROOTS;
         roots.truncate(MAX_ROOTS);
@@ -172,7 +189,7 @@ impl Mounts {
             roots,
             points,
             left_out: left_out.into_iter().take(MAX_LEFT_OUT).collect(),
-            complete: root_is_walked && known && bounded,
+            complete: root_is_walked && known && reached && bounded,
             own,
             first,
         }

@@ -154,10 +154,14 @@ pub(in crate::probe) fn parse_swaps(text: &str) -> Result<Vec<SwapArea>, String>
         .collect()
 }
 
-/// Octal escapes of blanks and backslashes, as the kernel writes them.
 fn unescape(text: &str) -> String {
+    String::from_utf8_lossy(&unescaped(text.as_bytes())).into_owned()
+}
+
+/// Octal escapes of blanks and backslashes, as the kernel writes them.
+pub(in crate::probe) fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         let code = after
             .get(..3)
@@ -175,7 +179,7 @@ fn unescape(text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 #[cfg(test)]
