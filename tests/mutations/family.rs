@@ -67,13 +67,11 @@ fn mutated(
     Ok(outcomes)
 }
 
-/// A folder in memory, which goes with the mount namespace.
+/// A folder in memory, mounted where the test runner keeps temporary files. The mount goes with the process' own namespace
+/// however the process ends, and the folder under it is always the same: a test that is killed leaves nothing behind.
 fn memory_folder() -> PathBuf {
-    let folder = tempfile::Builder::new()
-        .prefix("assay-mutations-")
-        .tempdir()
-        .unwrap()
-        .keep();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(&folder).unwrap();
     let status = std::process::Command::new("/usr/bin/mount")
         .args(["-t", "tmpfs", "tmpfs"])
         .arg(&folder)

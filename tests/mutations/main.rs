@@ -83,7 +83,7 @@ fn the_suite_is_as_large_as_promised() {
     let traps = plan.mutations.len() - deviations;
     println!("{deviations} deviations, {traps} traps");
     assert!(
-        deviations >= 120 && traps >= 60,
+        deviations >= 180 && traps >= 100,
         "{deviations} deviations, {traps} traps"
     );
 }

@@ -57,13 +57,12 @@ fn judged(
             kernel.insert("audit_rules".to_owned(), edited(rules, edit)?.into());
         }
     }
-    let file = tempfile::Builder::new()
-        .suffix(".toml")
-        .tempfile()
-        .map_err(|error| error.to_string())?;
+    // Of the mutation's name, so that what a killed run leaves is overwritten by the next.
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.toml", mutation.id));
     let text = toml::to_string(&changed).map_err(|error| error.to_string())?;
-    std::fs::write(file.path(), text).map_err(|error| error.to_string())?;
-    let changed = RecordedHost::load(file.path()).map_err(|error| error.to_string())?;
+    std::fs::write(&file, text).map_err(|error| error.to_string())?;
+    let changed = RecordedHost::load(&file).map_err(|error| error.to_string())?;
+    std::fs::remove_file(&file).map_err(|error| error.to_string())?;
     // What the recording says nothing of stays as unknown as it was, so every check may be asked.
     let checks = bundle.clone().for_hosts().checks.into_keys().collect();
     let mut judged = bundle.clone();
