@@ -20,6 +20,8 @@ pub struct Edit {
     pub run: Option<Vec<String>>,
     /// New content.
     pub text: Option<String>,
+    /// New content, which is that of a file below `tests/fixtures/`.
+    pub fixture: Option<String>,
     /// Pairs of old and new text; each old text must be there, its first occurrence is replaced.
     #[serde(default)]
     pub replace: Vec<(String, String)>,
@@ -88,6 +90,13 @@ impl Edit {
             return symlink(target, &path).map_err(said);
         } else if let Some(from) = &self.moved_from {
             fs::rename(inside(root, from)?, &path).map_err(said)?;
+        } else if let Some(fixture) = &self.fixture {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("fixtures")
+                .join(fixture);
+            let content = fs::read(from).map_err(said)?;
+            fs::create_dir_all(path.parent().unwrap_or(root)).map_err(said)?;
+            fs::write(&path, content).map_err(said)?;
         } else {
             self.write(&path)?;
         }

@@ -59,6 +59,7 @@ macro_rules! families {
 
 families! {
     alma_9 => "alma-9",
+    alpine => "alpine-3",
     arch => "arch",
     debian_11 => "debian-11",
     debian_12 => "debian-12",
