@@ -6,12 +6,9 @@
 
 use crypto::{Digest, VerifyingKey};
 use evidence::bundle::{Bundle, BundleError};
-use evidence::evaluate::Evaluator;
-use evidence::schema::SchemaError;
 use wire::envelope::{BUNDLE_TYPE, Envelope, EnvelopeError, MAX_ENVELOPE_BYTES};
 use wire::statement::BundleRef;
 
-use crate::probe;
 use crate::state::{StateDir, StateError};
 
 const FILE: &str = "bundle.dsse.json";
@@ -33,9 +30,6 @@ pub enum RefusedBundle {
     /// Its content cannot be used with this program's probes.
     #[error("the bundle cannot be used")]
     Content(#[from] BundleError),
-    /// This program's own fact schemas are broken.
-    #[error("the fact schemas of this program are broken")]
-    Schema(#[from] SchemaError),
     /// Older than the one in use, or another one of its version.
     #[error(
         "the bundle has version {found}; version {current} is in use and versions never go back"
@@ -65,8 +59,6 @@ pub struct InForce {
     pub bundle: Bundle,
     /// How rounds name it.
     pub reference: BundleRef,
-    /// Its expressions, compiled.
-    pub evaluator: Evaluator,
 }
 
 impl InForce {
@@ -112,7 +104,7 @@ impl InForce {
     fn verify(bytes: &[u8], policy: &VerifyingKey) -> Result<InForce, RefusedBundle> {
         let payload = signed_payload(bytes, policy)?;
         let bundle = Bundle::parse(&payload)?;
-        bundle.check_types(&probe::schemas()?)?;
+        bundle.check_types(&evidence::baseline::schemas()?)?;
         for (id, check) in &bundle.checks {
             check
                 .cadence
@@ -127,7 +119,6 @@ impl InForce {
                 sha256: Digest::of(&payload),
                 version: bundle.version,
             },
-            evaluator: Evaluator::new(&bundle)?,
             bundle: bundle.for_hosts(),
         })
     }
@@ -190,7 +181,13 @@ primary = ["A.8.9"]
 
     fn bundle(version: u64) -> Bundle {
         let file = CheckFile::parse("demo.systemd.toml", CHECK).unwrap();
-        Bundle::from_files(version, "test", &[file], &probe::schemas().unwrap()).unwrap()
+        Bundle::from_files(
+            version,
+            "test",
+            &[file],
+            &evidence::baseline::schemas().unwrap(),
+        )
+        .unwrap()
     }
 
     fn signed(bundle: &Bundle, key: &SigningKey) -> (Vec<u8>, Digest) {

@@ -113,7 +113,7 @@ use std::time::Duration;
 use evidence::fact::{FactSet, Facts};
 use evidence::id::ProbeId;
 use evidence::outcome::Reason;
-use evidence::schema::{FactSchemas, FactType, Field, SchemaError};
+use evidence::schema::{FactType, Field};
 use evidence::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -384,14 +384,6 @@ pub fn schema_document() -> Value {
         .chain(evidence::oversight::schemas())
         .collect();
     Value::Object(schemas)
-}
-
-/// The fact types of every probe, with `sources`, which every probe has.
-///
-/// # Errors
-/// [`SchemaError`] for a facts type that has no place in facts; a test keeps it from happening.
-pub fn schemas() -> Result<FactSchemas, SchemaError> {
-    FactSchemas::from_json(&schema_document())
 }
 
 /// Whether facts have a type: used by tests to hold what probes return against what they publish.

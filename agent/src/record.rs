@@ -86,7 +86,7 @@ pub fn record(
     now: Timestamp,
     folder: &Path,
 ) -> Result<Summary, RecordError> {
-    let evaluator = Evaluator::new(bundle)?;
+    let evaluator = Evaluator::new(bundle);
     let mut kept = kept::Kept::new(host);
     let facts = {
         let traced = Traced::new(host, &mut kept);

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crypto::{Digest, Random};
 use evidence::bundle::{Bundle, BundleError};
+use evidence::evaluate::Evaluator;
 use evidence::fact::{FactSet, Facts};
 use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::Outcome;
@@ -100,7 +101,7 @@ pub fn make(
             reads,
         });
     }
-    let outcomes = in_force.evaluator.judge(checks, &facts, observed.end)?;
+    let outcomes = Evaluator::of(&in_force.bundle, checks).judge(checks, &facts, observed.end)?;
     let mut counts = BTreeMap::new();
     for judgement in outcomes.values() {
         *counts.entry(judgement.outcome).or_default() += 1;

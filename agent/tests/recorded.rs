@@ -45,8 +45,8 @@ fn recordings() -> Vec<PathBuf> {
 #[test]
 fn every_recorded_host_concludes_what_it_says() {
     let bundle = baseline::bundle().unwrap();
-    let evaluator = Evaluator::new(&bundle).unwrap();
-    let schemas = probe::schemas().unwrap();
+    let evaluator = Evaluator::new(&bundle);
+    let schemas = evidence::baseline::schemas().unwrap();
     let mut wrong = Vec::new();
     let mut seen: BTreeMap<CheckId, Vec<Outcome>> = BTreeMap::new();
     for path in recordings() {
@@ -151,9 +151,9 @@ fn with_policy(bundle: &Bundle, host: &RecordedHost, name: &str) -> Evaluator {
         .checks
         .retain(|id, _| host.expect.contains_key(id.as_str()));
     bundle
-        .check_types(&probe::schemas().unwrap())
+        .check_types(&evidence::baseline::schemas().unwrap())
         .unwrap_or_else(|error| panic!("{name}: {error}"));
-    Evaluator::new(&bundle).unwrap()
+    Evaluator::new(&bundle)
 }
 
 fn without_sources(facts: &evidence::fact::Facts) -> serde_json::Value {

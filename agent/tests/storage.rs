@@ -24,7 +24,6 @@ fn judged(recording: &str, check: &str) -> String {
     let probes = &bundle.checks[&id].probes;
     let facts = probe::observe_all(&host, &mut VolatileMemory::default(), host.now(), probes);
     let outcomes = Evaluator::new(&bundle)
-        .unwrap()
         .judge([&id], &facts, host.now())
         .unwrap();
     let judgement = outcomes[&id];

@@ -132,8 +132,10 @@ impl Judge {
     }
 
     fn of(bundle: Bundle) -> Judge {
-        bundle.check_types(&probe::schemas().unwrap()).unwrap();
-        let evaluator = Evaluator::new(&bundle).unwrap();
+        bundle
+            .check_types(&evidence::baseline::schemas().unwrap())
+            .unwrap();
+        let evaluator = Evaluator::new(&bundle);
         Judge { bundle, evaluator }
     }
 

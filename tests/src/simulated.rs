@@ -387,7 +387,7 @@ impl Judge {
         let digest = Digest::of(&envelope.payload);
         assert_eq!(digest, answer.bundle);
         let bundle = Bundle::parse(&envelope.payload).unwrap().for_hosts();
-        let evaluator = Evaluator::new(&bundle).unwrap();
+        let evaluator = Evaluator::new(&bundle);
         Judge {
             bundle,
             digest,

@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let started = clock.now();
     let mut memory = VolatileMemory::default();
     let observed = examine::observe(&host, &bundle, &checks, &mut memory, &clock);
-    let learnt = Evaluator::new(&bundle)?.learn(&checks, &observed.facts, observed.end)?;
+    let learnt = Evaluator::of(&bundle, &checks).learn(&checks, &observed.facts, observed.end)?;
     let place = match &arguments.root {
         Some(root) if !host.is_live() => format!(" unpacked in {}", root.display()),
         _ => String::new(),

@@ -131,7 +131,7 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
         ),
     };
     let here = host.is_live() && arguments.recorded.is_none();
-    let evaluator = Evaluator::new(&bundle)?;
+    let evaluator = Evaluator::of(&bundle, &checks);
     let mut memory = VolatileMemory::default();
     let observed = examine::observe(&*host, &bundle, &checks, &mut memory, &*clock);
     let mut outcomes = evaluator.judge(&checks, &observed.facts, observed.end)?;

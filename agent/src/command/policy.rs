@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agent::probe;
 use anyhow::Context as _;
 use evidence::approved::Approved;
 use evidence::baseline;
@@ -40,7 +39,7 @@ pub(crate) fn bundle(arguments: &PolicyArguments) -> anyhow::Result<Bundle> {
     if let Some(path) = &arguments.baseline {
         let text = text(path)?;
         Approved::parse(&path.display().to_string(), &text)?
-            .apply(&mut bundle, &probe::schemas()?)?;
+            .apply(&mut bundle, &baseline::schemas()?)?;
     }
     Ok(bundle)
 }
@@ -58,11 +57,7 @@ fn read(path: &Path) -> anyhow::Result<Bundle> {
     let bytes = bounded(path, MAX_ENVELOPE_BYTES)?;
     let payload = Envelope::parse_file(&bytes).map_or(bytes, |envelope| envelope.payload);
     let bundle = Bundle::parse(&payload)
-        .and_then(|bundle| {
-            let schemas = probe::schemas()
-                .map_err(|error| evidence::bundle::BundleError::Engine(error.to_string()))?;
-            bundle.check_types(&schemas).map(|()| bundle)
-        })
+        .and_then(|bundle| bundle.check_types(&baseline::schemas()?).map(|()| bundle))
         .with_context(|| {
             format!(
                 "{}: expected a check file whose name ends in .toml, a folder of them, or a bundle",
@@ -110,7 +105,7 @@ fn of_files(paths: &[PathBuf]) -> anyhow::Result<Bundle> {
         version,
         name,
         &files,
-        &probe::schemas()?,
+        &baseline::schemas()?,
     )?)
 }
 

@@ -310,7 +310,7 @@ primary = ["A.8.9"]
     #[test]
     fn a_bundle_counts_only_under_the_pinned_key() {
         let file = evidence::check::CheckFile::parse("demo.systemd.toml", CHECK).unwrap();
-        let schemas = crate::probe::schemas().unwrap();
+        let schemas = evidence::baseline::schemas().unwrap();
         let bundle = Bundle::from_files(7, "test", &[file], &schemas).unwrap();
         let key = SigningKey::generate(&mut SeededRandom::new(1));
         let stranger = SigningKey::generate(&mut SeededRandom::new(2));

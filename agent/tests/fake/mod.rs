@@ -225,7 +225,7 @@ impl Log {
     /// Publishes a bundle of this version, to be used from now on.
     pub fn publish(&mut self, version: u64) {
         let file = CheckFile::parse("demo.live.toml", CHECK).unwrap();
-        let schemas = agent::probe::schemas().unwrap();
+        let schemas = evidence::baseline::schemas().unwrap();
         let bundle = Bundle::from_files(version, "test", &[file], &schemas).unwrap();
         let bytes = bundle.to_bytes().unwrap();
         self.bundle = Digest::of(&bytes);

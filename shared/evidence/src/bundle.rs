@@ -99,6 +99,15 @@ impl Bundle {
     ) -> Result<Bundle, BundleError> {
         on_big_stack(|| files.iter().try_for_each(|file| check_file(file, schemas)))
             .map_err(BundleError::Engine)??;
+        Bundle::of_known(version, name, files)
+    }
+
+    /// As [`Bundle::from_files`] for files whose expressions were checked before: those that come with the program.
+    pub(crate) fn of_known(
+        version: u64,
+        name: &str,
+        files: &[CheckFile],
+    ) -> Result<Bundle, BundleError> {
         let mut checks = BTreeMap::new();
         for file in files {
             if checks.insert(file.id.clone(), file.check.clone()).is_some() {

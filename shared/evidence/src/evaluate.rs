@@ -1,12 +1,13 @@
 //! Judging: `(bundle, facts, now) → outcomes`, pure, the same anywhere.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::bundle::{Bundle, BundleError};
 use crate::check::Check;
-use crate::expression::{Expression, Inputs, on_big_stack, to_cel, to_json};
+use crate::expression::{Expression, ExpressionError, Inputs, on_big_stack, to_cel, to_json};
 use crate::fact::FactSet;
 use crate::id::{CheckId, ProbeId};
 use crate::learn::{self, Learnt, NotLearnt};
@@ -16,39 +17,53 @@ use crate::time::Timestamp;
 /// The outcomes of a round, by check.
 pub type Outcomes = BTreeMap<CheckId, Judgement>;
 
-/// A bundle whose expressions are compiled, ready to judge.
+/// A bundle, ready to judge. An expression is compiled when it is first asked for: the rule that decides is mostly the
+/// first, and who judges a few checks of many pays for these.
 pub struct Evaluator {
-    checks: BTreeMap<CheckId, Compiled>,
+    checks: BTreeMap<CheckId, Prepared>,
 }
 
-struct Compiled {
+struct Prepared {
     check: Check,
     params: Value,
-    rules: Vec<(Expression, Judgement)>,
-    observed: Option<Expression>,
+    rules: Vec<Lazy>,
+    observed: Lazy,
+}
+
+/// An expression that is compiled once, by whoever evaluates it first.
+#[derive(Default)]
+struct Lazy(OnceLock<Result<Expression, ExpressionError>>);
+
+impl Lazy {
+    fn compiled(&self, source: &str) -> Result<&Expression, ExpressionError> {
+        self.0
+            .get_or_init(|| Expression::compile(source))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
 }
 
 impl Evaluator {
-    /// Compiles every rule of `bundle`.
-    ///
-    /// # Errors
-    /// [`BundleError`] naming check and rule of the first expression that does not compile.
-    pub fn new(bundle: &Bundle) -> Result<Evaluator, BundleError> {
-        on_big_stack(|| {
-            let checks = bundle
-                .checks
-                .iter()
-                .map(|(id, check)| Ok((id.clone(), Compiled::new(id, check)?)))
-                .collect::<Result<_, BundleError>>()?;
-            Ok(Evaluator { checks })
-        })
-        .map_err(BundleError::Engine)?
+    /// Prepares every check of `bundle`.
+    #[must_use]
+    pub fn new(bundle: &Bundle) -> Evaluator {
+        Evaluator::of(bundle, bundle.checks.keys())
+    }
+
+    /// Prepares the checks named; one that the bundle does not have is judged `error` with reason `missing`.
+    #[must_use]
+    pub fn of<'c>(bundle: &Bundle, checks: impl IntoIterator<Item = &'c CheckId>) -> Evaluator {
+        let prepared = |id: &CheckId| Some((id.clone(), Prepared::new(bundle.checks.get(id)?)));
+        Evaluator {
+            checks: checks.into_iter().filter_map(prepared).collect(),
+        }
     }
 
     /// Judges the checks named, over the facts of a round. A check whose probe has no facts is an error, never skipped.
     ///
     /// # Errors
-    /// [`BundleError::Engine`] if the engine could not run at all.
+    /// [`BundleError::Engine`] if the engine could not run at all, [`BundleError::Rule`] naming check and rule if an
+    /// expression that had to decide does not compile: such a bundle judges nothing.
     pub fn judge<'c>(
         &self,
         checks: impl IntoIterator<Item = &'c CheckId>,
@@ -57,20 +72,18 @@ impl Evaluator {
     ) -> Result<Outcomes, BundleError> {
         let wanted: Vec<&CheckId> = checks.into_iter().collect();
         on_big_stack(|| {
-            let converted = convert(facts);
             let judge = |id: &&CheckId| {
-                (
-                    (*id).clone(),
-                    self.checks
-                        .get(*id)
-                        .map_or(Judgement::error(Reason::Missing), |check| {
-                            check.judge(facts, &converted, now)
-                        }),
-                )
+                let judgement = match self.checks.get(*id) {
+                    Some(check) => check
+                        .judge(facts, now)
+                        .map_err(|wrong| wrong.in_check(id))?,
+                    None => Judgement::error(Reason::Missing),
+                };
+                Ok(((*id).clone(), judgement))
             };
             wanted.iter().map(judge).collect()
         })
-        .map_err(BundleError::Engine)
+        .map_err(BundleError::Engine)?
     }
 
     /// What was found, check by check, for showing beside what is expected: the check's `observed` over the facts, or
@@ -86,11 +99,10 @@ impl Evaluator {
     ) -> Result<BTreeMap<CheckId, Value>, BundleError> {
         let wanted: Vec<&CheckId> = checks.into_iter().collect();
         on_big_stack(|| {
-            let converted = convert(facts);
             let observe = |id: &&CheckId| {
                 self.checks
                     .get(*id)
-                    .map(|check| ((*id).clone(), check.observe(facts, &converted, now)))
+                    .map(|check| ((*id).clone(), check.observe(facts, now)))
             };
             wanted.iter().filter_map(observe).collect()
         })
@@ -103,7 +115,7 @@ impl Evaluator {
     /// without them. What is learnt is a proposal: it holds once a person has set it as parameter.
     ///
     /// # Errors
-    /// [`BundleError::Engine`] if the engine could not run at all.
+    /// As [`Evaluator::judge`].
     pub fn learn<'c>(
         &self,
         checks: impl IntoIterator<Item = &'c CheckId>,
@@ -112,65 +124,53 @@ impl Evaluator {
     ) -> Result<BTreeMap<CheckId, Result<Learnt, NotLearnt>>, BundleError> {
         let wanted: Vec<&CheckId> = checks.into_iter().collect();
         on_big_stack(|| {
-            let converted = convert(facts);
             wanted
                 .iter()
                 .filter_map(|id| Some((*id, self.checks.get(*id)?)))
                 .filter(|(_, check)| !check.check.learns.is_empty())
-                .map(|(id, check)| (id.clone(), check.learn(facts, &converted, now)))
+                .map(|(id, check)| {
+                    let learnt = check
+                        .learn(facts, now)
+                        .map_err(|wrong| wrong.in_check(id))?;
+                    Ok((id.clone(), learnt))
+                })
                 .collect()
         })
-        .map_err(BundleError::Engine)
+        .map_err(BundleError::Engine)?
     }
 }
 
-type Converted = BTreeMap<ProbeId, cel::Value>;
+/// A rule that does not compile, by its number from 1.
+struct WrongRule(usize, ExpressionError);
 
-fn convert(facts: &FactSet) -> Converted {
-    facts
-        .iter()
-        .map(|(probe, facts)| (probe.clone(), to_cel(&facts.to_value())))
-        .collect()
+impl WrongRule {
+    fn in_check(self, id: &CheckId) -> BundleError {
+        BundleError::Rule {
+            check: id.clone(),
+            rule: self.0,
+            source: self.1,
+        }
+    }
 }
 
-impl Compiled {
-    fn new(id: &CheckId, check: &Check) -> Result<Compiled, BundleError> {
-        let compile = |number: usize, source: &str| {
-            Expression::compile(source).map_err(|source| BundleError::Rule {
-                check: id.clone(),
-                rule: number,
-                source,
-            })
-        };
-        let rules = check
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(i, rule)| Ok((compile(i + 1, &rule.condition)?, rule.judgement())))
-            .collect::<Result<_, BundleError>>()?;
-        // What is shown must not keep a bundle from judging: another version may use an extension we lack.
-        let observed = Expression::compile(&check.observed).ok();
-        let params = Value::Object(check.params.clone().into_iter().collect());
-        Ok(Compiled {
+impl Prepared {
+    fn new(check: &Check) -> Prepared {
+        Prepared {
             check: check.clone(),
-            params,
-            rules,
-            observed,
-        })
+            params: Value::Object(check.params.clone().into_iter().collect()),
+            rules: check.rules.iter().map(|_| Lazy::default()).collect(),
+            observed: Lazy::default(),
+        }
     }
 
-    fn inputs(&self, facts: &Converted, now: Timestamp) -> Inputs {
-        self.inputs_with(&self.params, facts, now)
-    }
-
-    fn inputs_with(&self, params: &Value, facts: &Converted, now: Timestamp) -> Inputs {
+    fn inputs(&self, facts: &FactSet, now: Timestamp) -> Inputs {
         let own = self
             .check
             .probes
             .iter()
-            .filter_map(|probe| Some((probe.to_string(), facts.get(probe)?.clone())))
+            .filter_map(|probe| Some((probe.to_string(), to_cel(&facts.get(probe)?.to_value()))))
             .collect();
-        Inputs::new(own, params, now)
+        Inputs::new(own, &self.params, now)
     }
 
     /// The first failed probe, by id, decides before any rule does.
@@ -184,53 +184,57 @@ impl Compiled {
         })
     }
 
-    fn judge(&self, facts: &FactSet, converted: &Converted, now: Timestamp) -> Judgement {
-        if let Some(reason) = self.probe_error(facts) {
-            return Judgement::error(reason);
+    fn judge(&self, facts: &FactSet, now: Timestamp) -> Result<Judgement, WrongRule> {
+        match self.probe_error(facts) {
+            Some(reason) => Ok(Judgement::error(reason)),
+            None => self.decide(&self.inputs(facts, now)),
         }
-        self.decide(&self.inputs(converted, now))
     }
 
     /// What the rules say, the facts of every probe being there.
-    fn decide(&self, inputs: &Inputs) -> Judgement {
-        for (condition, judgement) in &self.rules {
+    fn decide(&self, inputs: &Inputs) -> Result<Judgement, WrongRule> {
+        for (number, (rule, condition)) in self.check.rules.iter().zip(&self.rules).enumerate() {
+            let condition = condition
+                .compiled(&rule.condition)
+                .map_err(|wrong| WrongRule(number + 1, wrong))?;
             match condition.evaluate(inputs) {
-                Ok(cel::Value::Bool(true)) => return *judgement,
+                Ok(cel::Value::Bool(true)) => return Ok(rule.judgement()),
                 Ok(cel::Value::Bool(false)) => {}
-                Ok(_) | Err(_) => return Judgement::error(Reason::Evaluation),
+                Ok(_) | Err(_) => return Ok(Judgement::error(Reason::Evaluation)),
             }
         }
-        self.check.otherwise.judgement()
+        Ok(self.check.otherwise.judgement())
     }
 
     fn learn(
         &self,
         facts: &FactSet,
-        converted: &Converted,
         now: Timestamp,
-    ) -> Result<Learnt, NotLearnt> {
+    ) -> Result<Result<Learnt, NotLearnt>, WrongRule> {
         if let Some(reason) = self.probe_error(facts) {
-            return Err(NotLearnt::Unobservable(reason));
+            return Ok(Err(NotLearnt::Unobservable(reason)));
         }
-        let inputs = self.inputs(converted, now);
-        let current = self.decide(&inputs);
+        let inputs = self.inputs(facts, now);
+        let current = self.decide(&inputs)?;
         if current.outcome == Outcome::NotApplicable {
-            return Err(NotLearnt::NotApplicable(
-                current.reason.unwrap_or(Reason::Absent),
-            ));
+            let reason = current.reason.unwrap_or(Reason::Absent);
+            return Ok(Err(NotLearnt::NotApplicable(reason)));
         }
-        let params = learn::values(&self.check, &inputs)?;
+        let params = match learn::values(&self.check, &inputs) {
+            Ok(params) => params,
+            Err(error) => return Ok(Err(error)),
+        };
         let mut all = self.check.params.clone();
         all.extend(params.clone());
         let all = Value::Object(all.into_iter().collect());
-        Ok(Learnt {
+        Ok(Ok(Learnt {
             current,
-            judgement: self.decide(&self.inputs_with(&all, converted, now)),
+            judgement: self.decide(&inputs.with_params(&all))?,
             params,
-        })
+        }))
     }
 
-    fn observe(&self, facts: &FactSet, converted: &Converted, now: Timestamp) -> Value {
+    fn observe(&self, facts: &FactSet, now: Timestamp) -> Value {
         let failed = self
             .check
             .probes
@@ -245,14 +249,13 @@ impl Compiled {
                     .to_owned(),
             );
         }
-        match self
-            .observed
-            .as_ref()
-            .map(|expression| expression.evaluate(&self.inputs(converted, now)))
-        {
-            Some(Ok(found)) => to_json(&found).unwrap_or(Value::Null),
-            Some(Err(problem)) => Value::String(problem),
-            None => Value::Null,
+        // What is shown must not keep a bundle from judging: another version may use an extension we lack.
+        let Ok(observed) = self.observed.compiled(&self.check.observed) else {
+            return Value::Null;
+        };
+        match observed.evaluate(&self.inputs(facts, now)) {
+            Ok(found) => to_json(&found).unwrap_or(Value::Null),
+            Err(problem) => Value::String(problem),
         }
     }
 }

@@ -119,6 +119,15 @@ impl Inputs {
             now: Cel::Timestamp(now),
         }
     }
+
+    /// The same facts and time under other parameters.
+    #[must_use]
+    pub fn with_params(&self, params: &Value) -> Inputs {
+        Inputs {
+            params: to_cel(params),
+            ..self.clone()
+        }
+    }
 }
 
 /// JSON as CEL: integers are `int`, never `uint`, so that `a.uid + 1` means what it says.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -31,8 +32,8 @@ pub enum FactType {
     List(Box<FactType>),
     /// A map from text to one type, with keys unknown beforehand.
     Map(Box<FactType>),
-    /// An object with named fields.
-    Object(BTreeMap<String, Field>),
+    /// An object with named fields, shared: the types of large facts are handed from expression to expression.
+    Object(Arc<BTreeMap<String, Field>>),
     /// Anything: an empty list literal's element.
     Unknown,
 }
@@ -122,20 +123,14 @@ impl FactType {
                     .fold(FactType::Unknown, |kind, item| kind.join(&item));
                 FactType::List(Box::new(kind))
             }
-            Value::Object(members) => FactType::Object(
-                members
-                    .iter()
-                    .map(|(name, value)| {
-                        (
-                            name.clone(),
-                            Field {
-                                kind: FactType::of_value(value),
-                                required: true,
-                            },
-                        )
-                    })
-                    .collect(),
-            ),
+            Value::Object(members) => {
+                let field = |(name, value): (&String, &Value)| {
+                    let kind = FactType::of_value(value);
+                    let required = true;
+                    (name.clone(), Field { kind, required })
+                };
+                FactType::Object(Arc::new(members.iter().map(field).collect()))
+            }
         }
     }
 
@@ -287,7 +282,7 @@ impl Reader<'_> {
                     },
                 );
             }
-            return Ok(FactType::Object(fields));
+            return Ok(FactType::Object(Arc::new(fields)));
         }
         match schema.get("additionalProperties") {
             Some(values @ Value::Object(_)) => Ok(FactType::Map(Box::new(self.read(
@@ -295,7 +290,7 @@ impl Reader<'_> {
                 &format!("{path}.*"),
                 depth + 1,
             )?))),
-            _ => Ok(FactType::Object(BTreeMap::new())),
+            _ => Ok(FactType::Object(Arc::default())),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! (an empty list's element) is `Unknown` and compatible with everything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr,
@@ -55,8 +56,8 @@ impl Scope {
             })
             .collect();
         let mut names = BTreeMap::from([
-            ("facts".to_owned(), FactType::Object(facts)),
-            ("params".to_owned(), FactType::Object(params)),
+            ("facts".to_owned(), FactType::Object(Arc::new(facts))),
+            ("params".to_owned(), FactType::Object(Arc::new(params))),
         ]);
         // The collector's facts count time themselves, so that an outcome changes at moments known beforehand.
         if check.judged_by.is_host() {
@@ -184,7 +185,7 @@ impl Scope {
             }
         }
         Ok(if named {
-            FactType::Object(fields)
+            FactType::Object(Arc::new(fields))
         } else {
             FactType::Map(Box::new(values))
         })

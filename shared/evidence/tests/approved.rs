@@ -134,7 +134,7 @@ fn a_proposal_reads_back_as_what_was_found() {
     ];
     let facts = accounts(&hostile);
     let bundle = baseline::bundle().unwrap();
-    let evaluator = Evaluator::new(&bundle).unwrap();
+    let evaluator = Evaluator::new(&bundle);
     let check = id("account.local.approved");
     let now = Timestamp::from_unix_ms(0);
     let learnt = evaluator.learn([&check], &facts, now).unwrap();
@@ -151,10 +151,7 @@ fn a_proposal_reads_back_as_what_was_found() {
     sorted.sort_unstable();
     assert_eq!(approved.checks[&check].params["approved"], json!(sorted));
     let judge = |bundle: &Bundle, facts: &FactSet| {
-        Evaluator::new(bundle)
-            .unwrap()
-            .judge([&check], facts, now)
-            .unwrap()[&check]
+        Evaluator::new(bundle).judge([&check], facts, now).unwrap()[&check]
     };
     assert_eq!(judge(&bundle, &facts), Judgement::error(Reason::NoBaseline));
     assert_eq!(judge(&approved, &facts), Judgement::PASS);

@@ -78,7 +78,7 @@ fn facts(value: Value) -> FactSet {
 fn judge(text: &str, found: Value) -> Judgement {
     let bundle = bundle(text).unwrap();
     let now: Timestamp = "2026-11-24T07:00:00.000Z".parse().unwrap();
-    let evaluator = Evaluator::new(&bundle).unwrap();
+    let evaluator = Evaluator::new(&bundle);
     *evaluator
         .judge(bundle.checks.keys(), &facts(found), now)
         .unwrap()
@@ -132,7 +132,6 @@ fn what_cannot_be_judged_is_an_error() {
     );
     let bundle = bundle(CHECK).unwrap();
     let none = Evaluator::new(&bundle)
-        .unwrap()
         .judge(
             bundle.checks.keys(),
             &FactSet::new(),
@@ -149,7 +148,7 @@ fn what_cannot_be_judged_is_an_error() {
 #[test]
 fn what_was_found_is_shown_beside_what_is_expected() {
     let bundle = bundle(CHECK).unwrap();
-    let evaluator = Evaluator::new(&bundle).unwrap();
+    let evaluator = Evaluator::new(&bundle);
     let shown = evaluator
         .observe(
             bundle.checks.keys(),

@@ -79,7 +79,6 @@ fn learn(text: &str, group: Value) -> Result<Learnt, NotLearnt> {
     };
     let facts = FactSet::from([("group".parse().unwrap(), Facts::new(members))]);
     Evaluator::new(&bundle)
-        .unwrap()
         .learn(bundle.checks.keys(), &facts, Timestamp::from_unix_ms(0))
         .unwrap()
         .into_values()
@@ -108,7 +107,7 @@ fn a_list_is_learnt_flat_sorted_and_once() {
 #[test]
 fn learning_changes_no_outcome_by_itself() {
     let bundle = bundle(CHECK).unwrap();
-    let evaluator = Evaluator::new(&bundle).unwrap();
+    let evaluator = Evaluator::new(&bundle);
     let Value::Object(group) = members() else {
         unreachable!()
     };

@@ -176,9 +176,7 @@ fn scope(report: &mut Report, round: &Round, bundle: &Bundle) {
 }
 
 fn judge(report: &mut Report, round: &Round, bundle: &Bundle, facts: &FactSet) {
-    let Some(evaluator) = report.take("re-performance", Evaluator::new(bundle)) else {
-        return;
-    };
+    let evaluator = Evaluator::of(bundle, round.outcomes.keys());
     let now = round.common.time.end;
     let judged = evaluator.judge(round.outcomes.keys(), facts, now);
     let Some(judged) = report.take("re-performance", judged) else {

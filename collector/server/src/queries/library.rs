@@ -30,7 +30,7 @@ pub struct Library {
 pub(crate) struct Known {
     /// The bundle and the longest gap of each cadence.
     pub(crate) info: Arc<BundleInfo>,
-    /// Its expressions, compiled.
+    /// Judges and shows by it.
     pub(crate) evaluator: Evaluator,
 }
 
@@ -141,7 +141,7 @@ fn read(digest: &Digest, file: &[u8]) -> Result<Known, QueryError> {
         source,
     };
     let bundle = Bundle::parse(&envelope.payload).map_err(unusable)?;
-    let evaluator = Evaluator::new(&bundle).map_err(unusable)?;
+    let evaluator = Evaluator::new(&bundle);
     Ok(Known {
         info: Arc::new(BundleInfo::new(*digest, bundle)),
         evaluator,

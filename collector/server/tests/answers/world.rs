@@ -266,7 +266,7 @@ impl World {
             .map(|(probe, value)| (probe.parse().unwrap(), facts(*value)));
         let facts: FactSet = facts.collect();
         let ids: Vec<&CheckId> = checks.checks.keys().collect();
-        let evaluator = Evaluator::new(bundle).unwrap();
+        let evaluator = Evaluator::new(bundle);
         let outcomes = evaluator.judge(ids, &facts, end).unwrap();
         let fresh = host.disclose(&facts);
         let round = Round {

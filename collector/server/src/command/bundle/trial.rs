@@ -110,7 +110,7 @@ fn host_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 impl Trial {
     fn judge(&mut self, host: &TrialHost, name: &str) -> anyhow::Result<()> {
         let bundle = host.policy(&self.bundle)?;
-        let evaluator = Evaluator::new(&bundle)?;
+        let evaluator = Evaluator::new(&bundle);
         let judged = evaluator.judge(host.expect.keys(), &host.facts, host.now)?;
         let observed = evaluator.observe(host.expect.keys(), &host.facts, host.now)?;
         for (check, judgement) in judged {
