@@ -11,6 +11,7 @@ mod target;
 
 use std::process::ExitCode;
 
+use agent::examiner;
 use clap::{Parser, Subcommand};
 
 /// What a command ended with, as its exit code.
@@ -68,6 +69,9 @@ enum Command {
     Status(run::StatusArguments),
     /// Print the JSON Schema of the facts of every probe.
     Schema,
+    /// Examine this host for the service that asks on standard input (see `agent::examiner`).
+    #[command(hide = true, name = examiner::COMMAND)]
+    Examine,
 }
 
 /// Reads the command line, carries the command out and tells of failures on standard error.
@@ -94,6 +98,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Enrol(arguments) => run::enrol(&arguments),
         Command::Status(arguments) => run::status(&arguments),
         Command::Schema => schema(),
+        Command::Examine => run::examine(),
     };
     let exit = ended.unwrap_or_else(|error| {
         anstream::eprintln!("assay-agent: {error:#}");

@@ -1,16 +1,16 @@
 //! The agent as a service: rounds when they are due, statements on their way, and an orderly end.
 //!
-//! One thread runs everything but the probes, which may block; they have a thread while a round lasts. The first round
-//! after a start judges every check. Between the rounds that are due, a change of what probes read ([`crate::watch`]) makes
-//! one of the checks concerned, if their facts are others than before. On SIGTERM a round that is being made is waited for briefly; whatever happens then,
-//! the spool says what was signed ([`crate::chain`]).
+//! One thread runs everything but the looks at the host, which are processes of their own ([`crate::examiner`]) with a thread
+//! to wait for them. The first round after a start judges every check. Between the rounds that are due, a change of what
+//! probes read ([`crate::watch`]) makes one of the checks concerned, if their facts are others than before. On SIGTERM a
+//! round that is being made is waited for briefly; whatever happens then, the spool says what was signed
+//! ([`crate::chain`]).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crypto::SystemRandom;
-use evidence::check::Check;
 use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::Outcome;
 use evidence::time::{Clock, SystemClock, Timestamp};
@@ -23,13 +23,12 @@ use tokio::time::{Instant, interval_at, sleep, timeout};
 use crate::chain::{Chain, ChainError, Program};
 use crate::collector::Collector;
 use crate::config::Config;
-use crate::host::{FileSystemHost, HostError};
+use crate::examine::{Planned, Seen};
+use crate::examiner::{Apart, Examiner};
 use crate::identity::Identity;
 use crate::in_force::InForce;
 use crate::machine;
-use crate::probe::Memory as _;
-use crate::remembered::Remembered;
-use crate::round::{self, RoundError, Seen, Summary, Wanted};
+use crate::round::{self, RoundError, Summary, Wanted};
 use crate::schedule::Schedule;
 use crate::ship::{Parts, Shipper};
 use crate::state::{StateDir, StateError};
@@ -41,9 +40,6 @@ const LOOK: Duration = Duration::from_secs(60);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// How long a round may still take when the agent is told to stop.
 const STOPPING: Duration = Duration::from_secs(10);
-
-/// Where the probe `watch` looks for what is watched.
-const WATCH_STATE: &str = "watch/state";
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +53,6 @@ pub enum DaemonError {
     /// No place in a log.
     #[error("{0} is not enrolled; run `assay-agent enrol` first")]
     NotEnrolled(String),
-    /// The machine.
-    #[error(transparent)]
-    Host(#[from] HostError),
     /// What the operating system refused.
     #[error("cannot {action}")]
     System {
@@ -78,10 +71,9 @@ fn system(action: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
 /// A running agent.
 struct Daemon {
     state: StateDir,
-    host: Arc<FileSystemHost>,
+    examiner: Arc<dyn Examiner>,
     clock: Arc<dyn Clock>,
     chain: Arc<Mutex<Chain>>,
-    memory: Arc<Mutex<Remembered>>,
     in_force: Option<Arc<InForce>>,
     schedule: Option<Schedule>,
     wake: Arc<Notify>,
@@ -113,12 +105,16 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let mut term = signal(SignalKind::terminate()).map_err(system("listen for signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("listen for signals"))?;
     let policy = identity.enrolment.policy_key;
-    let in_force = InForce::load(&state, &policy).unwrap_or_else(|error| {
+    let examiner: Arc<dyn Examiner> = Arc::new(Apart::new(
+        config.settings.clone(),
+        config.observe.connect_to_own_listeners,
+    ));
+    let in_force = InForce::load(&state, &policy, &*examiner).unwrap_or_else(|error| {
         tracing::error!(%error, "the stored bundle is not used; asking the collector for one");
         None
     });
     let in_use = in_force.as_ref().map(|one| one.reference.sha256);
-    let mut daemon = Daemon::open(&config, state, identity)?;
+    let mut daemon = Daemon::open(&config, state, identity, examiner)?;
     let (sender, mut bundles) = mpsc::unbounded_channel();
     let shipper = tokio::spawn(
         Shipper::new(Parts {
@@ -127,6 +123,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
             collector: Collector::new(config.collector, &config.ca),
             clock: daemon.clock.clone(),
             random: Box::new(SystemRandom),
+            examiner: daemon.examiner.clone(),
             bundles: sender,
             in_use,
         })
@@ -178,14 +175,18 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 impl Daemon {
-    fn open(config: &Config, state: StateDir, identity: Identity) -> Result<Daemon, DaemonError> {
+    fn open(
+        config: &Config,
+        state: StateDir,
+        identity: Identity,
+        examiner: Arc<dyn Examiner>,
+    ) -> Result<Daemon, DaemonError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let program = Program {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             binary: machine::binary_digest().map_err(system("read the running program"))?,
             boot: machine::boot_id(),
         };
-        let memory = Remembered::load(&state)?;
         let enrolment = identity.enrolment.clone();
         let chain = Chain::open(state.clone(), identity, program, config.spool, &*clock)?;
         let (waiting, bytes, _) = chain.spool().load();
@@ -200,14 +201,9 @@ impl Daemon {
         );
         Ok(Daemon {
             state,
-            host: Arc::new(
-                FileSystemHost::live()?
-                    .with_own_listeners(config.observe.connect_to_own_listeners)
-                    .allowing(config.settings.clone()),
-            ),
+            examiner,
             clock,
             chain: Arc::new(Mutex::new(chain)),
-            memory: Arc::new(Mutex::new(memory)),
             in_force: None,
             schedule: None,
             wake: Arc::new(Notify::new()),
@@ -227,7 +223,7 @@ impl Daemon {
             .identity()
             .enrolment
             .key;
-        self.schedule = Some(Schedule::new(&in_force.bundle, &key));
+        self.schedule = Some(Schedule::new(&in_force.plan, &key));
         self.in_force = Some(Arc::new(in_force));
     }
 
@@ -275,12 +271,12 @@ impl Daemon {
             return false;
         };
         let probes = self.watch.ready();
-        let reads = |check: &Check| {
+        let reads = |check: &Planned| {
             let mut own = check.probes.iter();
             own.clone().any(|probe| probes.contains(probe))
                 && !own.any(|probe| self.watch.is_walk(probe))
         };
-        let concerned = in_force.bundle.checks.iter();
+        let concerned = in_force.plan.checks.iter();
         let checks: BTreeSet<CheckId> = concerned
             .filter(|(_, check)| reads(check))
             .map(|(id, _)| id.clone())
@@ -297,25 +293,21 @@ impl Daemon {
     }
 
     fn start(&mut self, in_force: Arc<InForce>, checks: BTreeSet<CheckId>, due: Option<Timestamp>) {
-        let (host, chain, memory) = (self.host.clone(), self.chain.clone(), self.memory.clone());
+        let (examiner, chain) = (self.examiner.clone(), self.chain.clone());
         let (clock, state, wanted) = (self.clock.clone(), self.state.clone(), checks.clone());
         let (watch, seen) = (self.watch.clone(), self.seen.clone());
         let task = tokio::task::spawn_blocking(move || {
-            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(watching) = serde_json::to_value(watch.state()) {
-                memory.remember(WATCH_STATE, watching);
-            }
             let wanted = Wanted {
-                host: &*host,
+                examiner: &*examiner,
                 in_force: &in_force,
                 checks: &wanted,
                 only_if_changed: due.is_none(),
+                watching: watch.state(),
             };
             let random = &mut SystemRandom;
-            let made = round::make(&wanted, &mut *memory, &mut seen, &chain, &*clock, random)?;
+            let made = round::make(&wanted, &state, &mut seen, &chain, &*clock, random)?;
             watch.follow(made.reads, made.start);
-            memory.save(&state).map_err(ChainError::from)?;
             Ok(made.summary)
         });
         self.running = Some(Running {

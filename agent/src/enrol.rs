@@ -19,6 +19,7 @@ use wire::statement::Seen;
 use crate::chain::Acknowledged;
 use crate::collector::{Answer, Collector, ContactError, Message};
 use crate::disposition;
+use crate::examiner::Examiner;
 use crate::identity::{self, Enrolment};
 use crate::in_force::{InForce, RefusedBundle};
 use crate::state::{StateDir, StateError};
@@ -76,6 +77,7 @@ pub async fn enrol(
     token: &str,
     agent: Option<AgentId>,
     hints: Hints,
+    examiner: &dyn Examiner,
     random: &mut dyn Random,
 ) -> Result<Enrolment, EnrolError> {
     if let Some(enrolment) = Enrolment::load(state)? {
@@ -101,7 +103,7 @@ pub async fn enrol(
     let acknowledged = believe(&answer, &challenge.origin, agent.unwrap_or(key_id), key_id)?;
     let path = format!("/agent/v1/bundles/{}", answer.bundle);
     let bundle = ok(collector.get(&path, MAX_ENVELOPE_BYTES).await?)?;
-    InForce::take_over(state, &bundle, answer.bundle, &answer.policy_key)?;
+    InForce::take_over(state, &bundle, answer.bundle, &answer.policy_key, examiner)?;
     acknowledged.save(state)?;
     let enrolment = Enrolment {
         v: 1,

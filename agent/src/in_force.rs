@@ -5,10 +5,12 @@
 //! either: a check that asks for a fact by an old name could pass everywhere.
 
 use crypto::{Digest, VerifyingKey};
-use evidence::bundle::{Bundle, BundleError};
+use serde::Deserialize;
 use wire::envelope::{BUNDLE_TYPE, Envelope, EnvelopeError, MAX_ENVELOPE_BYTES};
 use wire::statement::BundleRef;
 
+use crate::examine::Plan;
+use crate::examiner::{Examiner, ExaminerError};
 use crate::state::{StateDir, StateError};
 
 const FILE: &str = "bundle.dsse.json";
@@ -27,9 +29,9 @@ pub enum RefusedBundle {
         /// Received.
         found: Digest,
     },
-    /// Its content cannot be used with this program's probes.
+    /// Its content cannot be used with this program's probes, or nobody could hold it against them.
     #[error("the bundle cannot be used")]
-    Content(#[from] BundleError),
+    Content(#[from] ExaminerError),
     /// Older than the one in use, or another one of its version.
     #[error(
         "the bundle has version {found}; version {current} is in use and versions never go back"
@@ -40,23 +42,18 @@ pub enum RefusedBundle {
         /// Version in use.
         current: u64,
     },
-    /// A check with a cadence that is none.
-    #[error("check {check}: {problem}")]
-    Cadence {
-        /// The check.
-        check: evidence::id::CheckId,
-        /// What is wrong.
-        problem: String,
-    },
     /// The state folder.
     #[error(transparent)]
     State(#[from] StateError),
 }
 
-/// A bundle that was verified, ready to judge.
+/// A bundle that was verified: its bytes for whoever judges by it, and what the service must know of it.
+#[derive(Debug)]
 pub struct InForce {
-    /// The bundle.
-    pub bundle: Bundle,
+    /// The bytes that were signed.
+    pub bundle: Vec<u8>,
+    /// When which check is due, and what it reads.
+    pub plan: Plan,
     /// How rounds name it.
     pub reference: BundleRef,
 }
@@ -66,9 +63,13 @@ impl InForce {
     ///
     /// # Errors
     /// [`RefusedBundle`] if it is damaged, or does not fit this program.
-    pub fn load(state: &StateDir, policy: &VerifyingKey) -> Result<Option<InForce>, RefusedBundle> {
+    pub fn load(
+        state: &StateDir,
+        policy: &VerifyingKey,
+        examiner: &dyn Examiner,
+    ) -> Result<Option<InForce>, RefusedBundle> {
         match state.read(FILE, MAX_ENVELOPE_BYTES as u64)? {
-            Some(bytes) => InForce::verify(&bytes, policy).map(Some),
+            Some(bytes) => InForce::verify(&bytes, policy, examiner).map(Some),
             None => Ok(None),
         }
     }
@@ -82,8 +83,9 @@ impl InForce {
         bytes: &[u8],
         wanted: Digest,
         policy: &VerifyingKey,
+        examiner: &dyn Examiner,
     ) -> Result<InForce, RefusedBundle> {
-        let offered = InForce::verify(bytes, policy)?;
+        let offered = InForce::verify(bytes, policy, examiner)?;
         let found = offered.reference.sha256;
         if found != wanted {
             return Err(RefusedBundle::Other { wanted, found });
@@ -101,27 +103,28 @@ impl InForce {
         Ok(offered)
     }
 
-    fn verify(bytes: &[u8], policy: &VerifyingKey) -> Result<InForce, RefusedBundle> {
-        let payload = signed_payload(bytes, policy)?;
-        let bundle = Bundle::parse(&payload)?;
-        bundle.check_types(&evidence::baseline::schemas()?)?;
-        for (id, check) in &bundle.checks {
-            check
-                .cadence
-                .parse::<evidence::cadence::Cadence>()
-                .map_err(|error| RefusedBundle::Cadence {
-                    check: id.clone(),
-                    problem: error.to_string(),
-                })?;
-        }
+    fn verify(
+        bytes: &[u8],
+        policy: &VerifyingKey,
+        examiner: &dyn Examiner,
+    ) -> Result<InForce, RefusedBundle> {
+        let bundle = signed_payload(bytes, policy)?;
+        let plan = examiner.plan(&bundle)?;
         Ok(InForce {
             reference: BundleRef {
-                sha256: Digest::of(&payload),
-                version: bundle.version,
+                sha256: Digest::of(&bundle),
+                version: plan.version,
             },
-            bundle: bundle.for_hosts(),
+            bundle,
+            plan,
         })
     }
+}
+
+/// Of a bundle, its version.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
 }
 
 /// What is known of the stored bundle even if it does not fit this program: its version still bounds the next one.
@@ -136,7 +139,7 @@ pub fn stored_reference(
         return Ok(None);
     };
     let reference = signed_payload(&bytes, policy).ok().and_then(|payload| {
-        let version = Bundle::parse(&payload).ok()?.version;
+        let Versioned { version } = serde_json::from_slice(&payload).ok()?;
         Some(BundleRef {
             sha256: Digest::of(&payload),
             version,
@@ -153,10 +156,15 @@ fn signed_payload(bytes: &[u8], policy: &VerifyingKey) -> Result<Vec<u8>, Envelo
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crypto::{SeededRandom, SigningKey};
+    use evidence::bundle::Bundle;
     use evidence::check::CheckFile;
+    use evidence::time::SystemClock;
 
     use super::*;
+    use crate::examiner::Here;
 
     const CHECK: &str = r#"
 id = "demo.systemd"
@@ -203,12 +211,13 @@ primary = ["A.8.9"]
         let state = StateDir::open(&outer.path().join("state")).unwrap();
         let key = SigningKey::generate(&mut SeededRandom::new(1));
         let policy = key.verifying_key();
+        let here = Here(Arc::new(SystemClock::new()));
         let (two, two_digest) = signed(&bundle(2), &key);
-        InForce::take_over(&state, &two, two_digest, &policy).unwrap();
-        InForce::take_over(&state, &two, two_digest, &policy).unwrap();
+        InForce::take_over(&state, &two, two_digest, &policy, &here).unwrap();
+        InForce::take_over(&state, &two, two_digest, &policy, &here).unwrap();
 
         let (one, one_digest) = signed(&bundle(1), &key);
-        let older = InForce::take_over(&state, &one, one_digest, &policy);
+        let older = InForce::take_over(&state, &one, one_digest, &policy, &here);
         assert!(matches!(
             older,
             Err(RefusedBundle::Older {
@@ -219,7 +228,7 @@ primary = ["A.8.9"]
 
         let stranger = SigningKey::generate(&mut SeededRandom::new(2));
         let (three, three_digest) = signed(&bundle(3), &stranger);
-        let forged = InForce::take_over(&state, &three, three_digest, &policy);
+        let forged = InForce::take_over(&state, &three, three_digest, &policy, &here);
         assert!(matches!(forged, Err(RefusedBundle::Envelope(_))));
 
         let mut typo = bundle(4);
@@ -227,17 +236,17 @@ primary = ["A.8.9"]
             check.rules[0].condition = "!has(facts.system.systemed)".to_owned();
         }
         let (typo, typo_digest) = signed(&typo, &key);
-        let refused = InForce::take_over(&state, &typo, typo_digest, &policy);
+        let refused = InForce::take_over(&state, &typo, typo_digest, &policy, &here);
         let Err(RefusedBundle::Content(error)) = refused else {
             panic!("taken");
         };
         assert!(error.to_string().contains("demo.systemd"), "{error}");
 
         let (five, _) = signed(&bundle(5), &key);
-        let other = InForce::take_over(&state, &five, two_digest, &policy);
+        let other = InForce::take_over(&state, &five, two_digest, &policy, &here);
         assert!(matches!(other, Err(RefusedBundle::Other { .. })));
 
-        let current = InForce::load(&state, &policy).unwrap().unwrap();
+        let current = InForce::load(&state, &policy, &here).unwrap().unwrap();
         assert_eq!(current.reference.version, 2);
     }
 }

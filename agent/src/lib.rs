@@ -13,6 +13,7 @@ pub mod disclosed;
 pub mod disposition;
 pub mod enrol;
 pub mod examine;
+pub mod examiner;
 pub mod host;
 pub mod identity;
 pub mod in_force;

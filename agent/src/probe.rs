@@ -347,15 +347,16 @@ pub fn observe_all<'p>(
     now: Timestamp,
     wanted: impl IntoIterator<Item = &'p ProbeId>,
 ) -> FactSet {
-    observe_each(host, memory, now, wanted).0
+    observe_each(host, memory, now, wanted, &mut |_| {}).0
 }
 
-/// As [`observe_all`], with the places where each probe read.
+/// As [`observe_all`], with the places where each probe read. `begun` is told each probe before it is asked.
 pub fn observe_each<'p>(
     host: &dyn Host,
     memory: &mut dyn Memory,
     now: Timestamp,
     wanted: impl IntoIterator<Item = &'p ProbeId>,
+    begun: &mut dyn FnMut(&ProbeId),
 ) -> (FactSet, BTreeMap<ProbeId, Reads>) {
     let known: BTreeMap<&str, Registered> = registry()
         .into_iter()
@@ -368,6 +369,7 @@ pub fn observe_each<'p>(
         let Some(probe) = known.get(id.as_str()).filter(|_| !facts.contains_key(id)) else {
             continue;
         };
+        begun(id);
         let (found, reads) = bench.observe(*probe, host, memory, now);
         facts.insert(id.clone(), found);
         places.insert(id.clone(), reads);

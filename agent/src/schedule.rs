@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::{Digest, KeyId};
-use evidence::bundle::Bundle;
 use evidence::cadence::Cadence;
 use evidence::id::CheckId;
 use evidence::time::Timestamp;
+
+use crate::examine::Plan;
 
 /// The splay is below this: the shortest cadence of the default checks. Milliseconds.
 const SPLAY_MS: u64 = 15 * 60 * 1000;
@@ -39,8 +40,8 @@ pub fn splay_ms(key: &KeyId) -> i64 {
 impl Schedule {
     /// The schedule of a bundle on the host with this key. A check that was never judged is due at once.
     #[must_use]
-    pub fn new(bundle: &Bundle, key: &KeyId) -> Schedule {
-        let cadences = bundle
+    pub fn new(plan: &Plan, key: &KeyId) -> Schedule {
+        let cadences = plan
             .checks
             .iter()
             .filter_map(|(id, check)| Some((id.clone(), check.cadence.parse().ok()?)))

@@ -20,6 +20,7 @@ use crate::backoff::{Backoff, jitter};
 use crate::chain::{Chain, ChainError};
 use crate::collector::{Answer, Collector, ContactError, Message};
 use crate::disposition::{Disposition, disposition, problem};
+use crate::examiner::Examiner;
 use crate::in_force::{InForce, RefusedBundle};
 use crate::spool::Stored;
 use crate::state::{StateDir, StateError};
@@ -101,6 +102,7 @@ pub struct Shipper {
     collector: Collector,
     clock: Arc<dyn Clock>,
     random: Box<dyn Random>,
+    examiner: Arc<dyn Examiner>,
     bundles: mpsc::UnboundedSender<InForce>,
     in_use: Option<Digest>,
     wanted: Digest,
@@ -120,6 +122,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Chance, for the waits.
     pub random: Box<dyn Random>,
+    /// Who holds a new bundle against this program.
+    pub examiner: Arc<dyn Examiner>,
     /// Where new bundles go.
     pub bundles: mpsc::UnboundedSender<InForce>,
     /// The bundle in use.
@@ -138,6 +142,7 @@ impl Shipper {
             collector: parts.collector,
             clock: parts.clock,
             random: parts.random,
+            examiner: parts.examiner,
             bundles: parts.bundles,
             in_use: parts.in_use,
             refused: None,
@@ -341,8 +346,9 @@ impl Shipper {
         }
         let state = self.state.clone();
         let policy = lock(&self.chain).identity().enrolment.policy_key;
+        let examiner = self.examiner.clone();
         let taken = tokio::task::spawn_blocking(move || {
-            InForce::take_over(&state, &answer.body, wanted, &policy)
+            InForce::take_over(&state, &answer.body, wanted, &policy, &*examiner)
         });
         let in_force = taken
             .await
@@ -351,7 +357,7 @@ impl Shipper {
         tracing::info!(
             bundle = %in_force.reference.sha256,
             version = in_force.reference.version,
-            checks = in_force.bundle.checks.len(),
+            checks = in_force.plan.checks.len(),
             "bundle taken over"
         );
         self.in_use = Some(wanted);

@@ -1,18 +1,24 @@
-//! One full `assay-agent check` beside `lynis audit system --quick` on the same host, in turn, in the same run.
+//! One full `assay-agent check`, the checks that are due every 15 minutes, Lynis and OpenSCAP, on the same plain Debian 12
+//! server, in turn, in the same run.
 
-use std::process::Command;
+use std::path::Path;
 
-use acceptance::program;
+use acceptance::fleet::{AGENT, bring};
+use acceptance::machine::{Image, Machine, Network, install};
 
 /// Runs of each, of which the median counts.
 const RUNS: usize = 5;
-
-/// Runs a command and prints user and system CPU seconds, wall seconds and peak RSS in KB of it and its children.
+/// The peers, and what measures them.
+const PACKAGES: [&str; 3] = ["lynis", "openscap-scanner", "python3-minimal"];
+/// Debian 12's own package of profiles is older than Debian 12: this one, of Debian 13, knows it.
+const PROFILES: &str = "ssg-debian";
+const PROFILE_FILE: &str = "/usr/share/xml/scap/ssg/content/ssg-debian12-ds.xml";
+/// Runs a command and prints CPU seconds, wall seconds and peak RSS in KB of it and its children (time(1) rounds to 10 ms).
 const MEASURE: &str = "
-import os, subprocess, sys, time, resource
+import os, sys, time
 start = time.monotonic()
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C'},
-    file_actions=[(os.POSIX_SPAWN_OPEN, 0, '/dev/null', os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, '/dev/null', os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, '/dev/null', os.O_WRONLY, 0)])
+null = [(os.POSIX_SPAWN_OPEN, fd, '/dev/null', os.O_RDWR, 0) for fd in (0, 1, 2)]
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=null)
 _, status, usage = os.wait4(pid, 0)
 print(usage.ru_utime + usage.ru_stime, time.monotonic() - start, usage.ru_maxrss)
 ";
@@ -25,127 +31,127 @@ struct Cost {
 }
 
 pub fn run() {
-    println!("\n== one full check of this host, beside lynis (median of {RUNS}, in turn)");
-    let agent = program("assay-agent").display().to_string();
-    let judged = judged(&agent);
-    let mut ours = Vec::new();
-    let mut peers = Vec::new();
-    for _ in 0..RUNS {
-        ours.push(measure(&[&agent, "check", "--format", "json"]));
-        peers.push(measure(&[
-            "/usr/sbin/lynis",
-            "audit",
-            "system",
-            "--quick",
-            "--no-colors",
-        ]));
-    }
-    let (ours, peers) = (
-        ours.into_iter().flatten().collect::<Vec<_>>(),
-        peers.into_iter().flatten().collect::<Vec<_>>(),
+    println!(
+        "\n== one full check of a plain Debian 12 server, beside its peers (median of {RUNS}, in turn)"
     );
-    let Some(own) = median(&ours) else {
-        return println!("assay-agent check could not be measured");
-    };
+    let network = Network::create().unwrap();
+    let host = Machine::boot(&Image::debian("bookworm").unwrap(), &network, "plain").unwrap();
+    bring(&host);
+    equip(&host);
     let often = often();
-    let command: Vec<&str> = [agent.as_str(), "check", "--format", "json"]
-        .into_iter()
-        .chain(often.iter().flat_map(|id| ["--check", id]))
-        .collect();
-    let round: Vec<Cost> = (0..RUNS).filter_map(|_| measure(&command)).collect();
-    println!("{:<34} {:>9} {:>9} {:>10}", "", "CPU s", "wall s", "RSS MB");
-    print_cost(&format!("assay-agent check ({judged} checks)"), own);
-    if let Some(round) = median(&round) {
-        print_cost(
-            &format!("what is due every 15 minutes ({})", often.len()),
-            round,
+    let mut due = vec![AGENT, "check", "--format", "json"];
+    due.extend(often.iter().flat_map(|id| ["--check", id]));
+    let commands: [(String, &[&str]); 4] = [
+        (
+            format!("assay-agent check ({} checks)", judged(&host)),
+            &[AGENT, "check", "--format", "json"],
+        ),
+        (
+            format!("what is due every 15 minutes ({})", often.len()),
+            &due,
+        ),
+        (
+            "lynis audit system --quick".to_owned(),
+            &["lynis", "audit", "system", "--quick", "--no-colors"],
+        ),
+        (
+            "oscap, standard profile of Debian 12".to_owned(),
+            &[
+                "oscap",
+                "xccdf",
+                "eval",
+                "--profile",
+                "standard",
+                PROFILE_FILE,
+            ],
+        ),
+    ];
+    let mut costs: [Vec<Cost>; 4] = Default::default();
+    for _ in 0..RUNS {
+        for ((_, command), costs) in commands.iter().zip(&mut costs) {
+            costs.push(measure(&host, command));
+        }
+    }
+    println!("{:<38} {:>9} {:>9} {:>10}", "", "CPU s", "wall s", "RSS MB");
+    let [own, _, lynis, oscap] = [0, 1, 2, 3].map(|which| {
+        let cost = median(&costs[which]);
+        print(
+            &commands[which].0,
+            cost.cpu_s,
+            cost.wall_s,
+            cost.rss_kb / 1024.0,
+        );
+        cost
+    });
+    for (name, peer) in [
+        ("lynis / assay-agent", lynis),
+        ("oscap / assay-agent", oscap),
+    ] {
+        print(
+            name,
+            peer.cpu_s / own.cpu_s,
+            peer.wall_s / own.wall_s,
+            peer.rss_kb / own.rss_kb,
         );
     }
-    match median(&peers) {
-        Some(peer) => {
-            print_cost("lynis audit system --quick", peer);
-            println!(
-                "{:<34} {:>9.0} {:>9.0} {:>10.1}",
-                "lynis / assay-agent",
-                peer.cpu_s / own.cpu_s,
-                peer.wall_s / own.wall_s,
-                peer.rss_kb / own.rss_kb
-            );
-        }
-        None => println!("lynis is not installed: apt-get install lynis"),
-    }
 }
 
-fn print_cost(name: &str, cost: Cost) {
-    println!(
-        "{name:<34} {:>9.3} {:>9.3} {:>10.1}",
-        cost.cpu_s,
-        cost.wall_s,
-        cost.rss_kb / 1024.0
-    );
+fn print(name: &str, cpu: f64, wall: f64, rss: f64) {
+    println!("{name:<38} {cpu:>9.3} {wall:>9.3} {rss:>10.1}");
 }
 
-/// The checks of a 15-minute round. Measured with the start of the program and the compiling of every expression, which a
-/// service does once.
+/// Installs the peers on the host's disk; the host itself reaches no network but its own.
+fn equip(host: &Machine) {
+    install(host.disk(), &PACKAGES.map(str::to_owned)).unwrap();
+    let newer = Image::debian("trixie").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    newer.copy_to(&root).unwrap();
+    install(&root, &[PROFILES.to_owned()]).unwrap();
+    let profile = Path::new(PROFILE_FILE).strip_prefix("/").unwrap();
+    host.copy_in(&root.join(profile), PROFILE_FILE).unwrap();
+}
+
+/// The checks of a 15-minute round. Measured with the start of the program and the reading of the bundle, which a service
+/// pays too: it examines in a process of its own.
 fn often() -> Vec<String> {
-    let checks =
-        evidence::baseline::bundle().map_or_else(|error| panic!("{error}"), |bundle| bundle.checks);
+    let checks = evidence::baseline::bundle().unwrap().checks;
     let often = checks
         .iter()
         .filter(|(_, check)| check.cadence == "*/15 * * * *");
     often.map(|(id, _)| id.to_string()).collect()
 }
 
-fn judged(agent: &str) -> usize {
-    let output = Command::new(agent)
-        .args(["check", "--format", "json"])
-        .output();
-    let document: serde_json::Value = output
-        .ok()
-        .and_then(|output| serde_json::from_slice(&output.stdout).ok())
-        .unwrap_or_default();
-    let outcomes = document
-        .get("outcomes")
-        .and_then(serde_json::Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    outcomes.len()
+fn judged(host: &Machine) -> usize {
+    let output = host.exec(&[AGENT, "check", "--format", "json"]).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    document["outcomes"].as_array().unwrap().len()
 }
 
-fn measure(command: &[&str]) -> Option<Cost> {
-    if !std::path::Path::new(command[0]).exists() {
-        return None;
-    }
-    let output = Command::new("/usr/bin/python3")
-        .arg("-c")
-        .arg(MEASURE)
-        .args(command)
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
+fn measure(host: &Machine, command: &[&str]) -> Cost {
+    let mut argv = vec!["python3", "-c", MEASURE];
+    argv.extend(command);
+    let text = host.run(&argv).unwrap();
     let numbers: Vec<f64> = text
         .split_whitespace()
-        .filter_map(|word| word.parse().ok())
+        .map(|word| word.parse().unwrap())
         .collect();
-    let [cpu_s, wall_s, rss_kb] = numbers.as_slice() else {
-        return None;
-    };
-    Some(Cost {
-        cpu_s: *cpu_s,
-        wall_s: *wall_s,
-        rss_kb: *rss_kb,
-    })
+    Cost {
+        cpu_s: numbers[0],
+        wall_s: numbers[1],
+        rss_kb: numbers[2],
+    }
 }
 
-fn median(costs: &[Cost]) -> Option<Cost> {
+fn median(costs: &[Cost]) -> Cost {
     let middle = |of: fn(&Cost) -> f64| {
         let mut values: Vec<f64> = costs.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
+        values[values.len() / 2]
     };
-    Some(Cost {
-        cpu_s: middle(|cost| cost.cpu_s)?,
-        wall_s: middle(|cost| cost.wall_s)?,
-        rss_kb: middle(|cost| cost.rss_kb)?,
-    })
+    Cost {
+        cpu_s: middle(|cost| cost.cpu_s),
+        wall_s: middle(|cost| cost.wall_s),
+        rss_kb: middle(|cost| cost.rss_kb),
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use acceptance::machine::{Image, Layers, MachineError, PacmanRepository, Repository, install};
 use agent::examine;
 use agent::host::{FileSystemHost, Host};
-use agent::probe::{self, VolatileMemory};
+use agent::probe::VolatileMemory;
 use evidence::baseline;
 use evidence::bundle::Bundle;
 use evidence::evaluate::{Evaluator, Outcomes};

@@ -7,6 +7,7 @@ use agent::chain::Acknowledged;
 use agent::collector::Collector;
 use agent::config::{Config, Log, LogFormat, LogLevel};
 use agent::enrol;
+use agent::examiner::{self, Apart};
 use agent::identity::Enrolment;
 use agent::in_force;
 use agent::machine;
@@ -15,6 +16,7 @@ use agent::state::StateDir;
 use anyhow::Context as _;
 use crypto::{Digest, SystemRandom};
 use evidence::id::AgentId;
+use evidence::time::SystemClock;
 use serde_json::json;
 use wire::enrolment::Hints;
 use zeroize::Zeroizing;
@@ -68,6 +70,14 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Never run by a person: the service starts it, asks one thing and reads the answer.
+pub(crate) fn examine() -> anyhow::Result<Exit> {
+    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    examiner::serve(&mut input, &mut output, &SystemClock::new())
+        .context("this command answers the agent's service only")?;
+    Ok(Exit::Done)
+}
+
 pub(crate) fn enrol(arguments: &EnrolArguments) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config)?;
     config.verify_ca(&arguments.config)?;
@@ -85,6 +95,7 @@ pub(crate) fn enrol(arguments: &EnrolArguments) -> anyhow::Result<Exit> {
         &token,
         agent,
         hints(),
+        &Apart::new(Vec::new(), false),
         &mut SystemRandom,
     ))?;
     print(&format!(

@@ -1,6 +1,7 @@
 //! Which process is the agent's service: this one, or the one that a single `check` finds running beside it.
 
 use super::{Observation, Unobservable};
+use crate::examiner::COMMAND;
 use crate::host::HostError;
 
 /// Name of the service's control group.
@@ -26,7 +27,10 @@ pub(super) struct AgentProcess {
 pub(super) fn service(
     observation: &mut Observation<'_>,
 ) -> Result<Option<AgentProcess>, Unobservable> {
-    let own = at(observation, "/proc/self")?;
+    let mut own = at(observation, "/proc/self")?;
+    if own.arguments.get(1).is_some_and(|word| word == COMMAND) {
+        own = at(observation, &format!("/proc/{}", parent(observation)?))?;
+    }
     let is_unit = own
         .control_group
         .as_deref()
@@ -48,6 +52,16 @@ pub(super) fn service(
         }
     }
     Ok(None)
+}
+
+/// The service that asked this process to examine.
+fn parent(observation: &Observation<'_>) -> Result<u32, Unobservable> {
+    const STATUS: &str = "/proc/self/status";
+    let status = observation.host().read(STATUS, MAX_BYTES)?;
+    String::from_utf8_lossy(&status)
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+        .ok_or_else(|| Unobservable::unparsable(STATUS, "no PPid"))
 }
 
 fn at(observation: &Observation<'_>, proc: &str) -> Result<AgentProcess, Unobservable> {

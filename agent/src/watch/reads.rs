@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::host::Walked;
 use crate::host::traced::{Answer, KernelAnswer, Witness};
 use crate::host::{HostError, Program, ProgramOutput};
@@ -11,7 +13,7 @@ use crate::host::{HostError, Program, ProgramOutput};
 const MAX_PLACES: usize = 1_000;
 
 /// What else than files the kernel tells about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Source {
     /// The table of mounts.
     Mounts,
@@ -20,7 +22,7 @@ pub enum Source {
 }
 
 /// The places where one probe read in one round.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reads {
     /// Files and directories asked about; `true` if what the path leads to was there.
     pub paths: BTreeMap<String, bool>,

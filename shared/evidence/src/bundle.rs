@@ -144,6 +144,14 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// Reads bytes that [`Bundle::parse`] took before, without looking again at their form.
+    ///
+    /// # Errors
+    /// [`BundleError::Format`] if they are no bundle at all.
+    pub fn parse_checked(bytes: &[u8]) -> Result<Bundle, BundleError> {
+        serde_json::from_slice(bytes).map_err(|error| BundleError::Format(JsonError::Shape(error)))
+    }
+
     fn check_form(&self) -> Result<(), BundleError> {
         if self.v != 1 || self.engine != ENGINE {
             return Err(BundleError::Engine(self.engine.clone()));

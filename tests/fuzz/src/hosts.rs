@@ -67,9 +67,9 @@ impl Hosts {
     fn new() -> Result<Hosts, HostsError> {
         let checks = |error: &dyn std::fmt::Display| HostsError::new("configs/checks", error);
         let bundle = baseline::bundle().map_err(|error| checks(&error))?;
-        let evaluator = Evaluator::new(&bundle).map_err(|error| checks(&error))?;
+        let evaluator = Evaluator::new(&bundle);
         let schemas =
-            probe::schemas().map_err(|error| HostsError::new("the schemas of facts", error))?;
+            baseline::schemas().map_err(|error| HostsError::new("the schemas of facts", error))?;
         let probes = probe::registry()
             .into_iter()
             .map(|probe| (probe.id(), probe))

@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use evidence::time::{Clock as _, SystemClock};
 
 use super::error::MachineError;
 use super::program;
@@ -182,10 +183,10 @@ fn members(tree: &Path) -> Result<Vec<String>, MachineError> {
 
 /// Seconds since 1970 when the packages are said to have been built.
 fn built() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    now.as_secs().saturating_sub(BUILT_DAYS_AGO * 86_400)
+    let now = SystemClock::new().now().unix_ms() / 1000;
+    u64::try_from(now)
+        .unwrap_or_default()
+        .saturating_sub(BUILT_DAYS_AGO * 86_400)
 }
 
 fn shown(path: &Path) -> String {

@@ -19,8 +19,7 @@ const REMEMBERED: usize = 16_384;
 /// The checks of one bundle that the collector judges.
 pub struct Overseer {
     checks: BTreeMap<CheckId, Check>,
-    /// None if the rules do not compile; every outcome is an error then.
-    evaluator: Option<Evaluator>,
+    evaluator: Evaluator,
     remembered: Mutex<HashMap<Digest, Judgement>>,
 }
 
@@ -33,21 +32,13 @@ impl std::fmt::Debug for Overseer {
 }
 
 impl Overseer {
-    /// Compiles what of a bundle is the collector's.
+    /// Takes what of a bundle is the collector's.
     #[must_use]
     pub fn new(bundle: &Bundle) -> Overseer {
         let own = bundle.for_collector();
-        let evaluator = Evaluator::new(&own)
-            .inspect_err(|error| {
-                tracing::error!(
-                    error = error as &dyn std::error::Error,
-                    "checks that the collector judges are errors: their rules do not compile"
-                );
-            })
-            .ok();
         Overseer {
+            evaluator: Evaluator::new(&own),
             checks: own.checks,
-            evaluator,
             remembered: Mutex::default(),
         }
     }
@@ -69,10 +60,15 @@ impl Overseer {
         if let Some(known) = self.remembered().get(&key) {
             return *known;
         }
-        let judged = self.evaluator.as_ref().and_then(|evaluator| {
-            let judged = evaluator.judge([check], &timeless, Timestamp::from_unix_ms(0));
-            judged.ok()?.remove(check)
+        let now = Timestamp::from_unix_ms(0);
+        let judged = self.evaluator.judge([check], &timeless, now);
+        let judged = judged.inspect_err(|error| {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "a check that the collector judges is an error: its rule does not compile"
+            );
         });
+        let judged = judged.ok().and_then(|mut all| all.remove(check));
         let judgement = judged.unwrap_or(Judgement::error(Reason::Evaluation));
         let mut remembered = self.remembered();
         if remembered.len() >= REMEMBERED {
@@ -85,8 +81,9 @@ impl Overseer {
     /// What was found, as the check says it.
     #[must_use]
     pub fn observe(&self, check: &CheckId, facts: &FactSet) -> Option<Value> {
-        let evaluator = self.evaluator.as_ref()?;
-        let observed = evaluator.observe([check], facts, Timestamp::from_unix_ms(0));
+        let observed = self
+            .evaluator
+            .observe([check], facts, Timestamp::from_unix_ms(0));
         observed.ok()?.remove(check)
     }
 
