@@ -3,7 +3,6 @@
 use crypto::Digest;
 use ledger::bundle::{self, BundleError, MAX_ENTRY_BYTES};
 use ledger::edge::{EdgeError, RightEdge};
-use ledger::frontier::Frontier;
 use ledger::hash::leaf_hash;
 use ledger::tile::{TileError, TileKind, TilePath, changed, decode_hashes, encode_hashes};
 
@@ -154,27 +153,6 @@ fn a_bundle_holds_exactly_its_entries() {
     assert_eq!(
         bundle::encode(&[vec![0; MAX_ENTRY_BYTES + 1]]),
         Err(BundleError::EntryTooLong(MAX_ENTRY_BYTES + 1))
-    );
-}
-
-/// The log that Tessera publishes beside its tests: fifteen words in a spelling of their own.
-#[test]
-fn the_words_of_tesseras_log_have_its_root() {
-    let words = [
-        "one", "two", "three", "four", "five", "six", "seven", "eit", "nain", "ten", "ileven",
-        "twelf", "threeten", "fourten", "fivten",
-    ];
-    let file = bundle::encode(&words).unwrap();
-    let mut frontier = Frontier::new();
-    frontier.extend(
-        bundle::decode(&file, 15)
-            .unwrap()
-            .into_iter()
-            .map(leaf_hash),
-    );
-    assert_eq!(
-        frontier.root().to_base64(),
-        "rKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs="
     );
 }
 

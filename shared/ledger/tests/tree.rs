@@ -86,26 +86,6 @@ fn assemble(plan: &ProofPlan, tiles: &BTreeMap<TilePath, Vec<Digest>>) -> Vec<Di
 }
 
 #[test]
-fn the_reference_leaves_have_their_published_root() {
-    let entries = [
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    ];
-    let mut frontier = Frontier::new();
-    frontier.extend(entries.map(|e| leaf_hash(&hex::decode(e).unwrap())));
-    assert_eq!(
-        frontier.root().to_hex(),
-        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
-    );
-}
-
-#[test]
 fn every_inclusion_proof_below_70_is_the_rfcs_and_verifies_for_its_leaf_alone() {
     for size in 1..70 {
         let all = leaves(size);
