@@ -17,13 +17,26 @@ use crypto::{Digest, Random as _, SeededRandom};
 use evidence::outcome::Reason;
 use evidence::time::{Clock as _, SystemClock};
 use store::Store;
+use wire::leaf::Kind;
 use wire::statement::AgentStatement;
+use wire::submission::Submission;
 
 /// Times that the collector is killed, and the agent.
 const COLLECTOR_KILLS: u64 = 60;
 const AGENT_KILLS: u64 = 45;
 /// Simulated agents that send without pause.
 const SENDERS: u64 = 6;
+
+/// Statements by number, each by its digest.
+type Spooled = BTreeMap<u64, Digest>;
+
+/// What the real agent says that it made.
+struct Made {
+    /// Its number of statements, by its own state.
+    statements: u64,
+    /// Of these, those that a kill left in its spool.
+    spooled: Spooled,
+}
 
 /// A collector process on a fixed port.
 struct Collector {
@@ -185,12 +198,7 @@ async fn until_acknowledged(config: &Path, at_least: u64) -> Duration {
     let started = Instant::now();
     let mut child = agent(config).spawn().unwrap();
     loop {
-        let status = Command::new(program("assay-agent"))
-            .args(["status", "--json", "--config"])
-            .arg(config)
-            .output()
-            .unwrap();
-        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        let status = status(config);
         if status["acknowledged"]
             .as_u64()
             .is_some_and(|seq| seq >= at_least)
@@ -206,6 +214,16 @@ async fn until_acknowledged(config: &Path, at_least: u64) -> Duration {
     took
 }
 
+/// What the agent tells of itself; null while it cannot.
+fn status(config: &Path) -> serde_json::Value {
+    let output = Command::new(program("assay-agent"))
+        .args(["status", "--json", "--config"])
+        .arg(config)
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
+}
+
 fn agent(config: &Path) -> Command {
     let mut command = Command::new(program("assay-agent"));
     command
@@ -218,16 +236,38 @@ fn agent(config: &Path) -> Command {
     command
 }
 
-/// Starts the real agent again and again, and kills it at some moment of its round or soon after it.
-async fn kill_agents(config: PathBuf, seed: u64, round: Duration) {
+/// Starts the real agent again and again, and kills it at some moment of its round or soon after it. Returns what lay in
+/// its spool after a kill, by number: what it had made, whatever the log says.
+async fn kill_agents(config: PathBuf, spool: PathBuf, seed: u64, round: Duration) -> Spooled {
     let mut random = SeededRandom::new(seed);
     let at_most_ms = u64::try_from(round.as_millis()).unwrap() * 3;
+    let mut spooled = Spooled::new();
     for _ in 0..AGENT_KILLS {
         let mut child = agent(&config).spawn().unwrap();
         pause(&mut random, at_most_ms).await;
         child.kill().unwrap();
         child.wait().unwrap();
+        for path in statements(&spool) {
+            let submission = Submission::parse(&std::fs::read(path).unwrap()).unwrap();
+            let made = AgentStatement::parse(&submission.envelope.payload).unwrap();
+            let (seq, pae) = (made.common().chain.seq, submission.envelope.digest());
+            let before = spooled.insert(seq, pae);
+            assert!(
+                before.is_none_or(|before| before == pae),
+                "statement {seq} was made twice"
+            );
+        }
     }
+    spooled
+}
+
+/// The files of statements in a spool.
+fn statements(spool: &Path) -> Vec<PathBuf> {
+    let names = std::fs::read_dir(spool).unwrap();
+    let paths = names.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "statement"))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,7 +311,8 @@ async fn nothing_is_lost_doubled_or_torn_by_a_hundred_kills() {
             delivered.clone(),
         )));
     }
-    let agents = tokio::spawn(kill_agents(agent_config.clone(), 11, round));
+    let spool = folder.path().join("agent/spool");
+    let agents = tokio::spawn(kill_agents(agent_config.clone(), spool, 11, round));
     let mut random = SeededRandom::new(3);
     for _ in 0..COLLECTOR_KILLS {
         pause(&mut random, 700).await;
@@ -279,14 +320,22 @@ async fn nothing_is_lost_doubled_or_torn_by_a_hundred_kills() {
         collector.start();
         wait_until_up(&client, &collector.url).await;
     }
-    agents.await.unwrap();
+    let spooled = agents.await.unwrap();
+    assert!(
+        !spooled.is_empty(),
+        "no kill found a statement in the spool"
+    );
     stop.store(true, Ordering::Relaxed);
     let mut made: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
     for sender in senders {
         let (agent, statements) = sender.await.unwrap();
         made.insert(agent, statements);
     }
-    let real = finish_real_agent(folder.path(), &agent_config).await;
+    let statements = finish_real_agent(folder.path(), &agent_config).await;
+    let real = Made {
+        statements,
+        spooled,
+    };
     assert!(
         delivered.load(Ordering::Relaxed) > 200,
         "there was load: {delivered:?} rounds"
@@ -320,7 +369,7 @@ fn enrol_real_agent(folder: &Path, url: &str, secret: &str) -> PathBuf {
     config
 }
 
-/// Lets the real agent deliver what it has, and returns how many statements it made.
+/// Lets the real agent deliver what it has, and returns how many statements it made by its own count.
 async fn finish_real_agent(folder: &Path, config: &Path) -> u64 {
     let mut child = Command::new(program("assay-agent"))
         .arg("run")
@@ -334,12 +383,7 @@ async fn finish_real_agent(folder: &Path, config: &Path) -> u64 {
     let mut empty = 0;
     for _ in 0..1200 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let waiting = std::fs::read_dir(&spool).map_or(1, |entries| {
-            entries
-                .filter_map(Result::ok)
-                .filter(|entry| entry.path().is_file())
-                .count()
-        });
+        let waiting = statements(&spool).len();
         empty = if waiting == 0 { empty + 1 } else { 0 };
         if empty > 20 {
             break;
@@ -348,15 +392,16 @@ async fn finish_real_agent(folder: &Path, config: &Path) -> u64 {
     assert!(empty > 20, "the agent delivers what it spooled");
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let status = child.wait().unwrap();
-    assert!(status.success(), "the agent stops gracefully: {status}");
-    let quarantine = folder.join("agent/quarantine");
-    let set_aside = std::fs::read_dir(quarantine).map_or(0, Iterator::count);
+    let ended = child.wait().unwrap();
+    assert!(ended.success(), "the agent stops gracefully: {ended}");
+    let set_aside = std::fs::read_dir(spool.join("quarantine")).unwrap().count();
     assert_eq!(set_aside, 0, "no kill damages a statement");
-    AGENT_KILLS
+    let status = status(config);
+    assert_eq!(status["spool"]["statements"], 0, "{status}");
+    status["acknowledged"].as_u64().unwrap()
 }
 
-async fn check_ledger(store: &Store, made: &BTreeMap<Digest, Vec<Digest>>, at_least: u64) {
+async fn check_ledger(store: &Store, made: &BTreeMap<Digest, Vec<Digest>>, agent: Made) {
     let mut chains: BTreeMap<Digest, Vec<(u64, Digest, u64)>> = BTreeMap::new();
     let mut next = 0;
     loop {
@@ -364,6 +409,12 @@ async fn check_ledger(store: &Store, made: &BTreeMap<Digest, Vec<Digest>>, at_le
         let Some(last) = entries.last() else { break };
         next = last.idx + 1;
         for entry in entries {
+            assert_ne!(
+                entry.leaf.kind,
+                Kind::Gap,
+                "entry {}: a statement was lost",
+                entry.idx
+            );
             if let (Some(agent), Some(seq)) = (entry.leaf.agent, entry.leaf.seq) {
                 chains
                     .entry(agent)
@@ -400,10 +451,19 @@ async fn check_ledger(store: &Store, made: &BTreeMap<Digest, Vec<Digest>>, at_le
         .filter(|(agent, _)| !made.contains_key(agent))
         .collect();
     assert_eq!(real.len(), 1);
-    let rounds = real[0].1.len() as u64;
+    let logged = real[0].1;
+    let numbers: Vec<u64> = logged.iter().map(|(seq, _, _)| *seq).collect();
+    let counted: Vec<u64> = (1..=agent.statements).collect();
+    assert_eq!(numbers, counted, "what the agent counted is what is logged");
+    for (seq, pae) in &agent.spooled {
+        let found = logged.iter().find(|(number, _, _)| number == seq);
+        let found = found.map(|(_, found, _)| found);
+        assert_eq!(found, Some(pae), "statement {seq} lay in the spool");
+    }
     assert!(
-        rounds >= at_least / 4,
-        "the real agent made rounds between its kills: {rounds}"
+        agent.statements >= AGENT_KILLS / 4,
+        "the real agent made rounds between its kills: {}",
+        agent.statements
     );
 }
 
