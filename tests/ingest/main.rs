@@ -5,6 +5,7 @@
 mod bad_input;
 mod chain;
 mod early;
+mod exported;
 mod hostile;
 mod live_log;
 mod rebuild;

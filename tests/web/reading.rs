@@ -149,10 +149,16 @@ async fn an_exported_round_has_every_file_and_each_alone() {
         .entries()
         .unwrap()
         .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .map(|path| {
+            let inside = path.strip_prefix(&format!("round-{index}/"));
+            inside.expect("all in one folder").to_owned()
+        })
         .collect();
     for name in [
         "agent.pem",
         "bundle.dsse.json",
+        "log.vkey",
+        "policy.pem",
         "round.dsse.json",
         "round.tlog-proof",
     ] {

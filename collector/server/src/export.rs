@@ -1,11 +1,12 @@
 //! One round as files that `assay-verify round` checks without us.
 //!
 //! `round.dsse.json`, `round.tlog-proof` (with the leaf as `extra`), `agent.pem`, `bundle.dsse.json` and
-//! `disclosures/<digest>`.
+//! `disclosures/<digest>`; beside them `log.vkey` and `policy.pem`, the keys that the log itself names, for whoever has not
+//! got them by a way of their own.
 
 use ledger::checkpoint::SignedCheckpoint;
 use store::{Store, StoreError};
-use wire::decision::{Decision, Enrolled};
+use wire::decision::{Decision, Enrolled, KeyInForce, Keys};
 use wire::disclosure::DisclosureDigest;
 use wire::envelope::{Envelope, EnvelopeError, EnvelopeSignature, STATEMENT_TYPE};
 use wire::leaf::{Kind, Leaf};
@@ -79,7 +80,13 @@ pub async fn round(
         .bundle(&round.bundle.sha256)
         .await?
         .ok_or_else(|| body("its bundle is missing".to_owned()))?;
+    let keys = named_keys(store, index, &bundle).await?;
     let mut files = vec![
+        (
+            "log.vkey".to_owned(),
+            format!("{}\n", keys.log).into_bytes(),
+        ),
+        ("policy.pem".to_owned(), keys.policy.into_bytes()),
         (
             "round.dsse.json".to_owned(),
             envelope
@@ -147,16 +154,57 @@ async fn agent_key(store: &Store, leaf: &Leaf) -> Result<String, ExportError> {
     }
 }
 
-/// The files as one tar (ustar), sorted by path, with fixed times and owners, so that equal content is equal bytes.
+/// Keys as the log names them.
+struct NamedKeys {
+    /// The verifier key of the log, one line.
+    log: String,
+    /// The policy key that signed a bundle, PEM.
+    policy: String,
+}
+
+/// The keys in force by the last `key` entry that names the signer of this bundle.
+async fn named_keys(store: &Store, index: u64, bundle: &[u8]) -> Result<NamedKeys, ExportError> {
+    let body = |problem: String| ExportError::Body { index, problem };
+    let bundle = Envelope::parse_file(bundle)
+        .map_err(|error| body(format!("its bundle is damaged: {error}")))?;
+    let signer = bundle.signatures.first().and_then(|one| one.key);
+    for entry in store.indices_of_kind(Kind::Key).await?.into_iter().rev() {
+        let Some(payload) = store.payload(entry).await? else {
+            continue;
+        };
+        let Ok(decision) = Decision::<Keys>::parse(&payload) else {
+            continue;
+        };
+        let (mut log, mut policy) = (None, None);
+        for key in decision.content.keys {
+            match key {
+                KeyInForce::Log { vkey } => log = Some(vkey),
+                KeyInForce::Policy { spki } if signer == Some(spki.key_id()) => {
+                    policy = Some(spki.to_pem());
+                }
+                _ => {}
+            }
+        }
+        if let (Some(log), Some(policy)) = (log, policy) {
+            return Ok(NamedKeys { log, policy });
+        }
+    }
+    Err(body(
+        "no entry of the log names the policy key that signed its bundle".to_owned(),
+    ))
+}
+
+/// The files as one tar (ustar) that unpacks into one folder, sorted by path, with fixed times and owners, so that equal
+/// content is equal bytes.
 ///
 /// # Errors
 /// What the writer says; never for paths of ours.
-pub fn tar(mut files: Files) -> std::io::Result<Vec<u8>> {
+pub fn tar(folder: &str, mut files: Files) -> std::io::Result<Vec<u8>> {
     files.sort();
     let mut archive = tar::Builder::new(Vec::new());
     for (path, bytes) in &files {
         let mut header = tar::Header::new_ustar();
-        header.set_path(path)?;
+        header.set_path(format!("{folder}/{path}"))?;
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(0);

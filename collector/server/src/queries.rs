@@ -9,6 +9,7 @@ pub mod check;
 pub mod control;
 pub mod controls;
 pub mod entry;
+mod exported;
 mod fleet;
 pub mod host;
 pub mod hosts;

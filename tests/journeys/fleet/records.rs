@@ -53,7 +53,12 @@ pub(super) async fn every_outcome_is_in_a_round_that_verifies(fleet: &Fleet) {
             "round {index}: {}",
             told(&verdict)
         );
-        for file in ["round.dsse.json", "round.tlog-proof", "bundle.dsse.json"] {
+        for file in [
+            "round.dsse.json",
+            "round.tlog-proof",
+            "bundle.dsse.json",
+            "policy.pem",
+        ] {
             refuses_damage(fleet, &folder, file);
         }
     }
@@ -82,6 +87,12 @@ fn verify(fleet: &Fleet, folder: &Path) -> Output {
         .arg(folder.join("bundle.dsse.json"))
         .arg("--disclosures")
         .arg(folder.join("disclosures"))
+        .arg("--policy-key")
+        .arg(folder.join("policy.pem"))
+        .arg("--log")
+        .arg(format!("{}/log", fleet.collector.url))
+        .arg("--ca")
+        .arg(fleet.collector.data.join("keys/ca.pem"))
         .output()
         .unwrap()
 }

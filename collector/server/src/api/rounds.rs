@@ -17,7 +17,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(get_round))
 }
 
-/// One round with its proof, key, bundle and facts, as `assay-verify round` reads them: a tar archive.
+/// One round with its proof, key, bundle and facts, as `assay-verify round` reads them: a tar archive of one folder.
 #[utoipa::path(get, path = "/api/v1/entries/{index}/round.tar", tag = "Ledger",
     params(("index" = u64, Path, description = "Its place in the ledger, from zero")),
     responses((status = 200, content_type = "application/x-tar", body = Vec<u8>), Refusals))]

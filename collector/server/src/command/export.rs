@@ -42,8 +42,12 @@ pub async fn run(command: ExportCommand) -> anyhow::Result<()> {
     println!("wrote round {index} to {}; verify it with", out.display());
     let out = out.display();
     println!(
-        "  assay-verify round {out}/round.dsse.json --proof {out}/round.tlog-proof --key {} --agent-key {out}/agent.pem --bundle {out}/bundle.dsse.json --disclosures {out}/disclosures",
-        data.join("log.vkey").display()
+        "  assay-verify round {out}/round.dsse.json --proof {out}/round.tlog-proof --key {} --agent-key {out}/agent.pem --policy-key {out}/policy.pem --bundle {out}/bundle.dsse.json --disclosures {out}/disclosures --log https://COLLECTOR/log --ca {}",
+        data.join("log.vkey").display(),
+        data.join("keys/ca.pem").display()
+    );
+    println!(
+        "where COLLECTOR is its address and port: the whole log shows whether the key was revoked before. log.vkey and policy.pem in the folder are what this collector says; an auditor compares them with the ones kept elsewhere"
     );
     Ok(())
 }

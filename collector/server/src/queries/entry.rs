@@ -10,9 +10,10 @@ use wire::leaf::{Kind, Leaf};
 
 use super::answer::{AsOf, Paper, Viewer};
 use super::fleet::{self, Fleet};
-use super::{Library, QueryError};
+use super::ledger::Address;
+use super::{Library, QueryError, exported};
 use crate::pages::frame::Section;
-use crate::pages::part::{Command, Download, Facts, Pair, Proof, count};
+use crate::pages::part::{Facts, Pair, Proof, count};
 use crate::pages::{EntryPage, route};
 
 /// One entry of the log.
@@ -69,8 +70,8 @@ pub async fn entry(
     })
 }
 
-impl From<(Viewer, EntryAnswer)> for EntryPage {
-    fn from((viewer, answer): (Viewer, EntryAnswer)) -> EntryPage {
+impl From<(Viewer, EntryAnswer, Address)> for EntryPage {
+    fn from((viewer, answer, address): (Viewer, EntryAnswer, Address)) -> EntryPage {
         let title = format!("Entry {}", count(answer.index));
         let paper = Paper {
             scope: format!("entry {} of {}", answer.index, answer.size),
@@ -98,6 +99,7 @@ impl From<(Viewer, EntryAnswer)> for EntryPage {
                     &answer.leaf,
                     &answer.leaf_hash,
                     &answer.checkpoint,
+                    &address,
                 )
             }),
             leaf_hash: answer.leaf_hash,
@@ -113,12 +115,8 @@ pub(super) fn proof(
     leaf: &Leaf,
     leaf_hash: &str,
     checkpoint: &str,
+    address: &Address,
 ) -> Proof {
-    let file = |name: &str, what: &str| Download {
-        name: name.to_owned(),
-        what: what.to_owned(),
-        href: route::round_file(index, name),
-    };
     let received = as_of.when(Timestamp::from_unix_ms(leaf.rx));
     Proof {
         index,
@@ -137,24 +135,7 @@ pub(super) fn proof(
         ],
         checkpoint: checkpoint.to_owned(),
         archive_href: route::round_archive(index),
-        files: vec![
-            file("round.dsse.json", "the signed statement"),
-            file(
-                "round.tlog-proof",
-                "inclusion in the ledger, with the checkpoint",
-            ),
-            file("agent.pem", "the host's public key"),
-            file(
-                "bundle.dsse.json",
-                "the checks and parameters that were used",
-            ),
-        ],
-        commands: vec![Command {
-            what: "Signature, inclusion and digests, and every check judged again from its facts:"
-                .to_owned(),
-            line: format!(
-                "tar xf round-{index}.tar\nassay-verify round round.dsse.json --proof round.tlog-proof --key log.vkey --agent-key agent.pem --bundle bundle.dsse.json --disclosures disclosures"
-            ),
-        }],
+        files: exported::files(index),
+        commands: exported::commands(index, address),
     }
 }

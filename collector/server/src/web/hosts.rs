@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use utoipa::IntoParams;
 
 use super::asking::{Asked, Part, Reader};
 use super::failure::{Failure, page};
+use super::ledger::own_address;
 use crate::app::App;
 use crate::auth::permission::Permission;
 use crate::pages::host::OutcomeFilter;
@@ -125,9 +127,12 @@ async fn host_page(
 async fn outcome_page(
     reader: Reader,
     Part((key, check)): Part<(String, String)>,
+    headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Response, Failure> {
     let answer = one_outcome(&reader, &key, &check).await?;
-    let mut shown = OutcomePage::from((reader.viewer(""), answer));
+    let address = own_address(&headers, &uri);
+    let mut shown = OutcomePage::from((reader.viewer(""), answer, address));
     if reader.person.role.may(Permission::ManagePolicy)
         && let Some(proposal) = &mut shown.proposal
     {

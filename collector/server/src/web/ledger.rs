@@ -62,47 +62,53 @@ async fn ledger_page(
     uri: Uri,
 ) -> Result<Response, Failure> {
     let answer = answer(&reader, &query).await?;
-    let address = Address(own_url(&headers, &uri));
+    let address = own_address(&headers, &uri);
     page(&LedgerPage::from((reader.viewer(""), answer, address)))
 }
 
-async fn entry_page(reader: Reader, Part(index): Part<u64>) -> Result<Response, Failure> {
+async fn entry_page(
+    reader: Reader,
+    Part(index): Part<u64>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Failure> {
     let (store, library) = (reader.store(), reader.library());
     let checkpoint = reader.app.published.checkpoint();
     let answer = entry::entry(store, library, &checkpoint, index, reader.now()).await;
     let answer = answer.map_err(|error| reader.failed(error))?;
-    page(&EntryPage::from((reader.viewer(""), answer)))
+    let address = own_address(&headers, &uri);
+    page(&EntryPage::from((reader.viewer(""), answer, address)))
 }
 
 /// The address by which the reader reached this server, for commands to copy.
-fn own_url(headers: &HeaderMap, uri: &Uri) -> String {
+pub(super) fn own_address(headers: &HeaderMap, uri: &Uri) -> Address {
     let host = asking::host(headers, uri).filter(|host| {
         let plain = |byte: u8| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
         };
         host.bytes().all(plain)
     });
-    format!("https://{}", host.unwrap_or("COLLECTOR"))
+    Address(format!("https://{}", host.unwrap_or("COLLECTOR")))
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
-    use super::own_url;
+    use super::own_address;
 
     #[test]
     fn a_command_to_copy_holds_no_shell_syntax_of_a_stranger() {
         let of = |host: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static(host));
-            own_url(&headers, &Uri::from_static("/ledger"))
+            own_address(&headers, &Uri::from_static("/ledger")).0
         };
         assert_eq!(of("[::1]:8443"), "https://[::1]:8443");
         assert_eq!(of("a;rm -rf /"), "https://COLLECTOR");
         assert_eq!(of("a$(id)"), "https://COLLECTOR");
         let second = Uri::from_static("https://assay.example:8443/ledger");
-        let found = own_url(&HeaderMap::new(), &second);
+        let found = own_address(&HeaderMap::new(), &second).0;
         assert_eq!(found, "https://assay.example:8443");
     }
 }

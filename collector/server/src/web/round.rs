@@ -41,12 +41,12 @@ async fn file(
 /// [`Failure`] if the entry is no round or a part of it is missing.
 pub async fn archive(reader: &Reader, index: u64) -> Result<Response, Failure> {
     let files = files(reader, index).await?;
-    let tar = export::tar(files).map_err(|error| {
+    let name = format!("round-{index}");
+    let tar = export::tar(&name, files).map_err(|error| {
         tracing::error!(%error, index, "an export could not be packed");
         Failure::internal(&reader.path)
     })?;
-    let name = format!("round-{index}.tar");
-    Ok(attachment(tar, "application/x-tar", &name))
+    Ok(attachment(tar, "application/x-tar", &format!("{name}.tar")))
 }
 
 async fn files(reader: &Reader, index: u64) -> Result<export::Files, Failure> {

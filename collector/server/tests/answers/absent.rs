@@ -1,6 +1,6 @@
 //! What is silent, never heard, failing to observe, or judged by another bundle; and the ledger that counts it all.
 
-use super::world::HOUR;
+use super::world::{HOUR, address};
 use super::{HOUR_MS, overview_of, two_days, verdict};
 use askama::Template;
 use assess::current::Standing;
@@ -60,7 +60,7 @@ async fn what_is_silent_is_stale_and_a_failure_stays_open() {
         Some("backdoor has uid 0".into()),
         "what was last received stays told"
     );
-    let page = OutcomePage::from((world.viewer(), uid0));
+    let page = OutcomePage::from((world.viewer(), uid0, address()));
     assert!(page.answer().starts_with("Unknown:"));
 }
 
@@ -97,7 +97,7 @@ async fn a_host_that_was_never_heard_is_missing_until_it_is_retired() {
         (Standing::Missing, true)
     );
     assert!(
-        OutcomePage::from((world.viewer(), missing))
+        OutcomePage::from((world.viewer(), missing, address()))
             .render()
             .is_ok()
     );

@@ -17,7 +17,7 @@ use collector::queries::hosts::{HostFilter, HostOrder};
 use collector::queries::overview::Overview;
 use collector::queries::{QueryError, control, controls, host, hosts, outcome, overview};
 use evidence::outcome::Outcome;
-use world::{HOUR, Host, World};
+use world::{HOUR, Host, World, address};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -336,9 +336,11 @@ async fn an_outcome_is_told_from_the_round_that_proves_it() {
     );
     assert_eq!(proof.envelope, entry.leaf.pae.to_hex());
     assert_eq!(entry.leaf.agent, Some(db.agent()));
-    let page = OutcomePage::from((world.viewer(), answer));
+    let page = OutcomePage::from((world.viewer(), answer, address()));
     assert_eq!(page.answer(), "Not true on db-01 for 8 h.");
-    assert!(page.render().unwrap().contains("assay-verify round"));
+    let shown = page.render().unwrap();
+    assert!(shown.contains("assay-verify round"));
+    assert!(shown.contains("--log https://assay.example:8443/log --ca ca.pem"));
     assert!(matches!(
         ask("no.such").await,
         Err(QueryError::NotFound { .. })

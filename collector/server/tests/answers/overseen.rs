@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use wire::leaf::Kind;
 
 use super::overview_of;
-use super::world::{self, Host, World};
+use super::world::{self, Host, World, address};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const REPORTING: &str = "agent.reporting.fresh";
@@ -464,7 +464,9 @@ async fn pages_say_who_judged_and_what_changed() {
             "time.sync.active (medium): stale"
         ])
     );
-    let page = OutcomePage::from((world.viewer(), told)).render().unwrap();
+    let page = OutcomePage::from((world.viewer(), told, address()))
+        .render()
+        .unwrap();
     assert!(page.contains("no host signs it"), "{page}");
     assert!(page.contains("the last round of this host"), "{page}");
     world.round(&mut web, 1, &GOOD).await;

@@ -11,6 +11,7 @@ use collector::ingest::refusal::Refusal;
 use collector::ingest::sequencer::{
     self, Accepted, ActivateCommand, Command, EndCommand, EnrolCommand, Published, SigningKeys,
 };
+use collector::queries::ledger::Address;
 use collector::queries::{Library, Viewer};
 use crypto::{Digest, SeededRandom, SigningKey};
 use evidence::bundle::Bundle;
@@ -32,6 +33,11 @@ use wire::statement::{
     Agent, AgentStatement, BundleRef, Chain, Common, Coverage, Round, Seen, Times,
 };
 use wire::submission::Submission;
+
+/// Where people reach the collector.
+pub fn address() -> Address {
+    Address("https://assay.example:8443".to_owned())
+}
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 

@@ -35,7 +35,7 @@ fn proof() -> Proof {
         ],
         commands: vec![Command {
             what: "Signature, inclusion and digests, and every check judged again from its facts:".to_owned(),
-            line: "tar xf round-10477.tar\nassay-verify round round.dsse.json --proof round.tlog-proof --key log.vkey --agent-key agent.pem --bundle bundle.dsse.json --disclosures disclosures".to_owned(),
+            line: "tar xf round-10477.tar\ncd round-10477\nassay-verify round round.dsse.json --proof round.tlog-proof --key log.vkey --agent-key agent.pem --policy-key policy.pem --bundle bundle.dsse.json --disclosures disclosures".to_owned(),
         }],
     }
 }

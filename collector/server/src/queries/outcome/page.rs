@@ -8,16 +8,18 @@ use super::{
 };
 use crate::pages::frame::Section;
 use crate::pages::outcome::{ControlLink, ProbeFacts, Proposal, ProposedValue, Source};
-use crate::pages::part::{Command, Download, Facts, Observed, Pair, Proof, Prose, count, span};
+use crate::pages::part::{Facts, Observed, Pair, Proof, Prose, count, span};
 use crate::pages::{OutcomePage, route};
 use crate::queries::answer::{AsOf, Paper, Viewer};
+use crate::queries::exported;
+use crate::queries::ledger::Address;
 use crate::queries::stretch;
 use crate::queries::words::{reason_code, reason_words};
 use assess::current::Standing;
 use serde_json::json;
 
-impl From<(Viewer, OutcomeAnswer)> for OutcomePage {
-    fn from((viewer, answer): (Viewer, OutcomeAnswer)) -> OutcomePage {
+impl From<(Viewer, OutcomeAnswer, Address)> for OutcomePage {
+    fn from((viewer, answer, address): (Viewer, OutcomeAnswer, Address)) -> OutcomePage {
         let title = format!("{} on {}", answer.title, answer.host_name);
         let paper = Paper {
             scope: format!("{} on {}", answer.check, answer.host_name),
@@ -69,7 +71,7 @@ impl From<(Viewer, OutcomeAnswer)> for OutcomePage {
             proof: answer
                 .proof
                 .as_ref()
-                .map(|proof| proof_part(&answer, proof)),
+                .map(|proof| proof_part(&answer, proof, &address)),
             host: answer.host_name,
             title: answer.title,
             expected: answer.expected,
@@ -157,31 +159,19 @@ fn proposal_part(proposal: &ProposalAnswer) -> Proposal {
     }
 }
 
-fn proof_part(answer: &OutcomeAnswer, proof: &ProofAnswer) -> Proof {
+fn proof_part(answer: &OutcomeAnswer, proof: &ProofAnswer, address: &Address) -> Proof {
     let index = proof.index;
-    let file = |name: &str, what: &str| Download {
-        name: name.to_owned(),
-        what: what.to_owned(),
-        href: route::round_file(index, name),
-    };
-    let mut files = vec![
-        file("round.dsse.json", "the signed statement"),
-        file(
-            "round.tlog-proof",
-            "inclusion in the ledger, with the checkpoint",
-        ),
-        file("agent.pem", "the host's public key"),
-        file(
-            "bundle.dsse.json",
-            "the checks and parameters that were used",
-        ),
-    ];
+    let mut files = exported::files(index);
     for probe in answer.facts.iter().filter(|probe| probe.facts.is_some()) {
         let Some(digest) = &probe.digest else {
             continue;
         };
         let name = format!("disclosures/{digest}");
-        files.push(file(&name, &format!("the facts of probe {}", probe.probe)));
+        files.push(exported::file(
+            index,
+            &name,
+            &format!("the facts of probe {}", probe.probe),
+        ));
     }
     let delay = proof.received.ms_since(proof.host_time);
     let after = match delay {
@@ -205,13 +195,6 @@ fn proof_part(answer: &OutcomeAnswer, proof: &ProofAnswer) -> Proof {
         checkpoint: proof.checkpoint.clone(),
         archive_href: route::round_archive(index),
         files,
-        commands: vec![Command {
-            what: "Signature, inclusion and digests, and every check judged again from its facts:"
-                .to_owned(),
-            line: format!(
-                "tar xf round-{index}.tar\nassay-verify round round.dsse.json --proof round.tlog-proof --key log.vkey \
-                 --agent-key agent.pem --bundle bundle.dsse.json --disclosures disclosures"
-            ),
-        }],
+        commands: exported::commands(index, address),
     }
 }
