@@ -8,6 +8,7 @@ pub mod serve;
 pub mod token;
 pub mod user;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -171,12 +172,14 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Log lines on standard error; `RUST_LOG` sets what is said.
+/// Log lines on standard error, coloured on a terminal only; `RUST_LOG` sets what is said.
 fn telemetry(format: LogFormat, default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(!plain && std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),

@@ -73,7 +73,7 @@ pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
         TokenCommand::List { place } => {
             let store = Store::open(&place.folder()?).await?;
             for token in store.enrolment_tokens().await? {
-                let state = if token.revoked { "revoked" } else { "valid" };
+                let state = state(&token, SystemClock::new().now());
                 println!(
                     "{}  {}  {} uses left  until {}  {state}",
                     token.id, token.group, token.uses, token.expires
@@ -92,6 +92,16 @@ pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
             println!("revoked {id}");
             Ok(())
         }
+    }
+}
+
+/// Whether an agent can still enrol with a token, and if not, why.
+fn state(token: &EnrolmentToken, now: Timestamp) -> &'static str {
+    match token {
+        token if token.revoked => "revoked",
+        token if token.expires <= now => "expired",
+        token if token.uses == 0 => "used up",
+        _ => "valid",
     }
 }
 
@@ -142,7 +152,34 @@ fn parse_span(text: &str) -> anyhow::Result<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_span;
+    use super::*;
+
+    #[test]
+    fn a_token_that_lets_nobody_in_is_not_called_valid() {
+        let now: Timestamp = "2026-11-24T07:00:00.000Z".parse().unwrap();
+        let good = EnrolmentToken {
+            id: "a".to_owned(),
+            digest: Digest::ZERO,
+            group: "web".parse().unwrap(),
+            uses: 1,
+            expires: now.plus_ms(1),
+            created: now,
+            by: "test".to_owned(),
+            revoked: false,
+        };
+        assert_eq!(state(&good, now), "valid");
+        assert_eq!(state(&good, good.expires), "expired");
+        let used = EnrolmentToken {
+            uses: 0,
+            ..good.clone()
+        };
+        assert_eq!(state(&used, now), "used up");
+        let revoked = EnrolmentToken {
+            revoked: true,
+            ..good
+        };
+        assert_eq!(state(&revoked, now), "revoked");
+    }
 
     #[test]
     fn spans_have_a_unit() {

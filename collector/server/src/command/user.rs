@@ -17,6 +17,9 @@ use crate::auth::password;
 /// Longest password read, in bytes.
 const MAX_PASSWORD_BYTES: u64 = 1024;
 
+/// Most characters of a name to sign in with.
+const MAX_NAME_CHARS: usize = 200;
+
 /// Subcommands about accounts.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
@@ -44,6 +47,10 @@ pub async fn run(command: UserCommand) -> anyhow::Result<()> {
         name,
         password_file,
     } = command;
+    anyhow::ensure!(
+        is_name(&name),
+        "{name:?} cannot be a name: 1 to {MAX_NAME_CHARS} characters, no control character, no space at either end"
+    );
     let store = Store::open(&place.folder()?).await?;
     anyhow::ensure!(
         store.account_by_name(&name).await?.is_none(),
@@ -57,6 +64,13 @@ pub async fn run(command: UserCommand) -> anyhow::Result<()> {
         .await?;
     println!("made the account {name}");
     Ok(())
+}
+
+/// Whether a name can be shown in a line, a log and a page without hiding anything.
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_CHARS).contains(&name.chars().count())
+        && name.trim() == name
+        && !name.chars().any(char::is_control)
 }
 
 /// A new account of a person.
@@ -87,4 +101,20 @@ fn read_password(path: &std::path::Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(
         text.trim_end_matches(['\r', '\n']).to_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn a_name_is_one_visible_line() {
+        for name in ["alice", "Ada Lovelace", "ümit@example.org"] {
+            assert!(is_name(name), "{name:?}");
+        }
+        let long = "a".repeat(201);
+        for name in ["", " ", "a ", "a\nb", "a\u{1b}[2J", &long] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
 }
