@@ -1,6 +1,6 @@
 //! Which local accounts there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -95,12 +95,9 @@ impl Probe for Passwd {
             .collect();
         accounts.sort();
         let duplicate_names = repeated(accounts.iter().map(|account| account.name.clone()));
-        let mut names: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+        let mut names: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
         for account in &accounts {
-            let known = names.entry(account.uid).or_default();
-            if !known.contains(&account.name.as_str()) {
-                known.push(&account.name);
-            }
+            names.entry(account.uid).or_default().insert(&account.name);
         }
         let duplicate_uids = names
             .into_iter()

@@ -12,6 +12,8 @@ use super::{Observation, Probe, Unobservable};
 
 /// Deepest `includefile` of ntp.conf followed.
 const MAX_INCLUDES: usize = 8;
+/// Most files, each counted as often as it is included.
+const MAX_FILES: usize = 100;
 
 /// The probe `time_sources`.
 pub struct TimeSources;
@@ -123,7 +125,9 @@ fn of_ntpd(
     for path in ["/etc/ntpsec/ntp.conf", "/etc/ntp.conf"] {
         if let Some(text) = observation.text(path)? {
             let mut sources = Vec::new();
-            return Ok(read_ntp_conf(observation, &text, 0, &mut sources)?.map(|()| sources));
+            return Ok(
+                read_ntp_conf(observation, &text, 0, &mut 0, &mut sources)?.map(|()| sources)
+            );
         }
     }
     Ok(Err("no ntp.conf of the ntpd that runs".to_owned()))
@@ -134,6 +138,7 @@ fn read_ntp_conf(
     observation: &mut Observation<'_>,
     text: &str,
     depth: usize,
+    files: &mut usize,
     sources: &mut Vec<TimeSource>,
 ) -> Result<Result<(), String>, Unobservable> {
     for line in text.lines() {
@@ -152,7 +157,8 @@ fn read_ntp_conf(
             "pool" => SourceKind::Pool,
             "includefile" => {
                 let path = name.trim_matches('"');
-                if depth == MAX_INCLUDES || !path.starts_with('/') {
+                *files += 1;
+                if depth == MAX_INCLUDES || *files > MAX_FILES || !path.starts_with('/') {
                     return Ok(Err(format!(
                         "ntp.conf: includefile {path} was not followed"
                     )));
@@ -160,7 +166,8 @@ fn read_ntp_conf(
                 let Some(text) = observation.text(path)? else {
                     return Ok(Err(format!("ntp.conf: {path} does not exist")));
                 };
-                if let Err(problem) = read_ntp_conf(observation, &text, depth + 1, sources)? {
+                let read = read_ntp_conf(observation, &text, depth + 1, files, sources)?;
+                if let Err(problem) = read {
                     return Ok(Err(problem));
                 }
                 continue;

@@ -7,6 +7,7 @@
 
 pub mod between;
 pub mod bounds;
+pub mod growth;
 pub mod hosts;
 pub mod place;
 pub mod readers;
@@ -26,14 +27,18 @@ use crate::place::{Place, Question};
 
 /// Most bytes of an input.
 pub const MAX_INPUT_BYTES: usize = 64 * 1024;
-/// Most CPU time that reading an input may take, in a build without optimisation or with coverage.
-const MAX_CPU: Duration = Duration::from_millis(1500);
+/// Most CPU time that reading an input may take beyond its length, in a build without optimisation or with coverage.
+const MAX_CPU: Duration = Duration::from_secs(1);
+/// Most CPU time for each byte of the input, in such a build.
+const MAX_CPU_PER_BYTE: Duration = Duration::from_micros(2);
 /// Most memory that reading an input may take beyond what a probe takes by itself.
 const MAX_MEMORY: usize = 24 << 20;
 /// Most memory for each byte of the input.
 const MAX_MEMORY_PER_BYTE: usize = 64;
-/// Largest facts, as JSON, beyond those of the undisturbed host.
+/// Largest facts, as JSON, of short answers.
 const MAX_FACTS_BYTES: usize = 2 << 20;
+/// Most of them for each byte of the input: names of members beside every value.
+const MAX_FACTS_PER_BYTE: usize = 8;
 
 /// What an input did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +68,7 @@ pub fn run(input: &[u8]) -> Result<Done, Violation> {
     let Some((place, bytes)) = place::split(input) else {
         return Ok(Done::Nothing);
     };
+    let bytes = bytes.as_ref();
     let done = match &place {
         Place::Reader(name) => match readers::named(name) {
             Some(reader) => {
@@ -101,7 +107,7 @@ fn observe(
         return Ok(Done::Nothing);
     }
     within(cost, bytes)?;
-    conforms(hosts, &id, &facts)?;
+    conforms(hosts, &id, &facts, bytes)?;
     if is_judged(bytes) {
         let facts = [(id.clone(), facts)].into();
         let (judged, cost) = measure(|| hosts.judge(&known, &id, facts));
@@ -126,12 +132,12 @@ fn facts_of(between: &Between<'_>, probe: &Registered, known: &Known) -> Facts {
     probe.facts(&mut observation)
 }
 
-fn conforms(hosts: &Hosts, id: &ProbeId, facts: &Facts) -> Result<(), String> {
+fn conforms(hosts: &Hosts, id: &ProbeId, facts: &Facts, bytes: &[u8]) -> Result<(), String> {
     let mut members = facts.members().clone();
     members.remove("sources");
     let value = Value::Object(members);
     let length = value.to_string().len();
-    if length > MAX_FACTS_BYTES {
+    if length > MAX_FACTS_BYTES + MAX_FACTS_PER_BYTE * bytes.len() {
         return Err(format!("facts of {length} bytes"));
     }
     let kind = hosts.schema(id).ok_or("facts without a schema")?;
@@ -143,7 +149,12 @@ fn conforms(hosts: &Hosts, id: &ProbeId, facts: &Facts) -> Result<(), String> {
 }
 
 fn within(cost: Cost, bytes: &[u8]) -> Result<Cost, String> {
-    if cost.cpu > MAX_CPU || cost.memory > MAX_MEMORY + MAX_MEMORY_PER_BYTE * bytes.len() {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let most = Cost {
+        cpu: MAX_CPU + MAX_CPU_PER_BYTE * length,
+        memory: MAX_MEMORY + MAX_MEMORY_PER_BYTE * bytes.len(),
+    };
+    if cost.cpu > most.cpu || cost.memory > most.memory {
         return Err(format!("{} bytes cost {cost:?}", bytes.len()));
     }
     Ok(cost)

@@ -1,10 +1,16 @@
-//! What an input of the fuzzer is: one line that names the place where bytes are read, then the bytes.
+//! What an input of the fuzzer is: one line that names the place where bytes are read, then the bytes. A line that begins
+//! with `grow N` has them repeated N times, with a running number in the place of each `#`: long answers, kept short.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 /// The first word of the line for places that are no host's.
 const READER: &str = "reader";
+/// The first word of the line for bytes that are repeated.
+const GROW: &str = "grow ";
+/// Most bytes that repetition makes.
+pub const MAX_GROWN_BYTES: usize = 1 << 20;
 
 /// Where hostile bytes are read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,11 +121,43 @@ impl Question {
 
 /// The place an input names and the bytes to be read there; `None` if its first line names no place.
 #[must_use]
-pub fn split(input: &[u8]) -> Option<(Place, &[u8])> {
+pub fn split(input: &[u8]) -> Option<(Place, Cow<'_, [u8]>)> {
     let length = line_length(input)?;
     let (line, rest) = input.split_at_checked(length)?;
-    let place = std::str::from_utf8(line).ok()?.parse().ok()?;
-    Some((place, rest.get(1..)?))
+    let (line, bytes) = (std::str::from_utf8(line).ok()?, rest.get(1..)?);
+    match line.strip_prefix(GROW) {
+        Some(rest) => {
+            let (times, place) = rest.split_once(' ')?;
+            let bytes = grown(bytes, times.parse().ok()?);
+            Some((place.parse().ok()?, Cow::Owned(bytes)))
+        }
+        None => Some((line.parse().ok()?, Cow::Borrowed(bytes))),
+    }
+}
+
+fn grown(bytes: &[u8], times: usize) -> Vec<u8> {
+    let mut grown = Vec::new();
+    for number in 0..times {
+        let mut parts = bytes.split(|byte| *byte == b'#');
+        grown.extend_from_slice(parts.next().unwrap_or_default());
+        for part in parts {
+            grown.extend_from_slice(number.to_string().as_bytes());
+            grown.extend_from_slice(part);
+        }
+        if grown.len() >= MAX_GROWN_BYTES || bytes.is_empty() {
+            break;
+        }
+    }
+    grown.truncate(MAX_GROWN_BYTES);
+    grown
+}
+
+/// An input whose bytes are repeated, with `#` for a running number.
+#[must_use]
+pub fn join_grown(times: usize, place: &Place, bytes: &[u8]) -> Vec<u8> {
+    let mut input = format!("{GROW}{times} {place}\n").into_bytes();
+    input.extend_from_slice(bytes);
+    input
 }
 
 /// The length of the line that names the place, without its end.
@@ -152,10 +190,20 @@ mod tests {
             let input = [line.as_bytes(), b"\nby\ntes"].concat();
             let (place, bytes) = split(&input).unwrap();
             assert_eq!(place.to_string(), line);
-            assert_eq!(bytes, b"by\ntes");
-            assert_eq!(join(&place, bytes), input);
+            assert_eq!(bytes.as_ref(), b"by\ntes");
+            assert_eq!(join(&place, &bytes), input);
         }
         assert!(split(b"a/b sshd contents /x\n").is_none());
         assert!(split(b"reader wire.envelope").is_none());
+    }
+
+    #[test]
+    fn repeated_bytes_are_numbered() {
+        let (place, bytes) = split(b"grow 3 reader wire.leaf\na#:#\n").unwrap();
+        assert_eq!(place, Place::Reader("wire.leaf".to_owned()));
+        assert_eq!(bytes.as_ref(), b"a0:0\na1:1\na2:2\n");
+        let endless = format!("grow {} reader wire.leaf\n[", u64::MAX);
+        assert_eq!(split(endless.as_bytes()).unwrap().1.len(), MAX_GROWN_BYTES);
+        assert!(split(b"grow 99 reader wire.leaf\n").unwrap().1.is_empty());
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Digest;
 
+use crate::growth;
 use crate::hosts::{Hosts, HostsError};
 use crate::place::{Place, Question, join};
 use crate::readers::{self, READERS};
@@ -21,23 +22,26 @@ const MAX_WORDS: usize = 600;
 pub enum Target {
     /// Every probe and reader.
     All,
+    /// The same, with answers that are very long.
+    Grown,
     /// One of them, by its id or name.
     One(String),
 }
 
 impl Target {
-    /// `all`, or the id of a probe or the name of a reader.
+    /// `all`, `grown`, or the id of a probe or the name of a reader.
     #[must_use]
     pub fn named(name: &str) -> Target {
         match name {
             "all" => Target::All,
+            "grown" => Target::Grown,
             one => Target::One(one.to_owned()),
         }
     }
 
     fn holds(&self, name: &str) -> bool {
         match self {
-            Target::All => true,
+            Target::All | Target::Grown => true,
             Target::One(one) => one == name,
         }
     }
@@ -109,7 +113,10 @@ pub fn seeds(hosts: &Hosts, target: &Target) -> Result<Vec<Vec<u8>>, HostsError>
             seeds.push(join(&place, b"\n"));
         }
     }
-    Ok(seeds)
+    Ok(match target {
+        Target::Grown => growth::grown(&seeds),
+        Target::All | Target::One(_) => seeds,
+    })
 }
 
 /// The words that stand in most of the seeds, in the form of libFuzzer's dictionaries.

@@ -16,6 +16,8 @@ const PARTS: &str = "/etc/apt/apt.conf.d";
 const MAIN: &str = "/etc/apt/apt.conf";
 /// Deepest nesting of `#include`.
 const MAX_INCLUDES: usize = 10;
+/// Most files, each counted as often as it is included.
+const MAX_FILES: usize = 2000;
 
 /// Settings that move apt's files elsewhere; with one of them set, what stands in the usual places is not in effect.
 const MOVES: [&str; 12] = [
@@ -39,8 +41,9 @@ const MOVES: [&str; 12] = [
 /// [`Unobservable`] if a file cannot be read, is not what apt accepts, or moves apt's own files elsewhere.
 pub fn read(observation: &mut Observation<'_>) -> Result<Configuration, Unobservable> {
     let mut configuration = Configuration::default();
-    read_directory(observation, &mut configuration, PARTS, 0)?;
-    read_file(observation, &mut configuration, MAIN, 0)?;
+    let mut files = 0;
+    read_directory(observation, &mut configuration, PARTS, 0, &mut files)?;
+    read_file(observation, &mut configuration, MAIN, 0, &mut files)?;
     for name in MOVES {
         if configuration
             .value(name)
@@ -60,9 +63,10 @@ fn read_directory(
     configuration: &mut Configuration,
     directory: &str,
     depth: usize,
+    files: &mut usize,
 ) -> Result<(), Unobservable> {
     for path in parts(observation, directory, &["conf", ""])? {
-        read_file(observation, configuration, &path, depth)?;
+        read_file(observation, configuration, &path, depth, files)?;
     }
     Ok(())
 }
@@ -112,7 +116,12 @@ fn read_file(
     configuration: &mut Configuration,
     path: &str,
     depth: usize,
+    files: &mut usize,
 ) -> Result<(), Unobservable> {
+    *files += 1;
+    if *files > MAX_FILES {
+        return Err(Unobservable::unparsable(path, "includes too many files"));
+    }
     let Some(bytes) = observation.bytes(path, crate::host::MAX_FILE_BYTES)? else {
         return Ok(());
     };
@@ -134,11 +143,11 @@ fn read_file(
                     )));
                 }
                 if target.ends_with('/') {
-                    read_directory(observation, configuration, &target, depth + 1)?;
+                    read_directory(observation, configuration, &target, depth + 1, files)?;
                 } else if observation.stat(&target)?.is_none() {
                     return Err(wrong(format!("includes {target}, which does not exist")));
                 } else {
-                    read_file(observation, configuration, &target, depth + 1)?;
+                    read_file(observation, configuration, &target, depth + 1, files)?;
                 }
             }
         }

@@ -11,7 +11,9 @@ const MAIN: &str = "/etc/apt/sources.list";
 /// Directory of further files.
 const PARTS: &str = "/etc/apt/sources.list.d";
 /// Most enabled sources of one host.
-const MAX_SOURCES: usize = 10_000;
+const MAX_SOURCES: usize = 1000;
+/// Most components or architectures of one source.
+const MAX_WORDS: usize = 50;
 
 /// One enabled source of binary packages: one URI and one suite.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,11 +91,18 @@ impl Architectures {
         let mut all = vec![native.clone()];
         let configured = configuration.list("APT::Architectures");
         let foreign = observation.text("/var/lib/dpkg/arch")?.unwrap_or_default();
-        let more = if configured.is_empty() {
+        let more: Vec<&str> = if configured.is_empty() {
             foreign.lines().map(str::trim).collect()
         } else {
             configured
         };
+        if more.len() > MAX_WORDS {
+            let path = "/var/lib/dpkg/arch";
+            return Err(Unobservable::unparsable(
+                path,
+                "more architectures than there are",
+            ));
+        }
         for name in more {
             if !name.is_empty() && !all.iter().any(|known| known == name) {
                 all.push(name.to_owned());
@@ -112,11 +121,14 @@ struct Selection {
 }
 
 impl Selection {
-    fn of(self, architectures: &Architectures) -> Vec<String> {
+    fn of(self, architectures: &Architectures) -> Result<Vec<String>, String> {
         let mut selected = self.set.unwrap_or_else(|| architectures.all.clone());
         selected.extend(self.add);
+        if selected.len() > MAX_WORDS || self.remove.len() > MAX_WORDS {
+            return Err("more architectures than there are".to_owned());
+        }
         selected.retain(|name| !self.remove.contains(name));
-        selected
+        Ok(selected)
     }
 }
 
@@ -134,7 +146,12 @@ impl Written {
         if self.uris.is_empty() || self.suites.is_empty() {
             return Err("a source without URI or suite".to_owned());
         }
-        let wanted = self.selection.of(architectures);
+        let wanted = self.selection.of(architectures)?;
+        if self.uris.len().saturating_mul(self.suites.len()) > MAX_SOURCES
+            || self.components.len() > MAX_WORDS
+        {
+            return Err("more URIs, suites or components than a source has".to_owned());
+        }
         let mut sources = Vec::new();
         for uri in &self.uris {
             if !uri.contains(':') {

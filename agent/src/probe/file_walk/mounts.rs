@@ -46,6 +46,8 @@ const LAYERS: [&str; 3] = ["overlay", "aufs", "unionfs"];
 const MOUNTED_AT_BOOT: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 /// Old states of the file system they are in, which only root reaches: snapper(8) keeps them there.
 const SNAPSHOTS: &str = "/.snapshots";
+/// Most mounts that are held against each other.
+const MAX_CANDIDATES: usize = 1_000;
 /// Most mounts that are walked.
 const MAX_ROOTS: usize = 1_000;
 /// Most mounts named that are not.
@@ -156,9 +158,15 @@ impl Mounts {
         }
         // The widest part of each file system first: it holds what is also mounted elsewhere.
         candidates.sort_by(|a, b| (&a.root.len(), &a.point).cmp(&(&b.root.len(), &b.point)));
+        let mut few = candidates.len() <= MAX_CANDIDATES;
+        candidates.truncate(MAX_CANDIDATES);
         let mut walked: Vec<&Mount> = Vec::new();
         let mut roots = Vec::new();
         for mount in candidates {
+            if roots.len() > 10 * MAX_ROOTS {
+                few = false;
+                break;
+            }
             match walked
                 .iter()
                 .find_map(|wide| seen_through(wide, mount, &own))
@@ -189,7 +197,7 @@ impl Mounts {
             roots,
             points,
             left_out: left_out.into_iter().take(MAX_LEFT_OUT).collect(),
-            complete: root_is_walked && known && reached && bounded,
+            complete: root_is_walked && known && reached && bounded && few,
             own,
             first,
         }

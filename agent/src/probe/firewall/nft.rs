@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::rule::{Base, Chain, ChainId, Condition, Rule, Ruleset, Verdict};
 use expression::{Sets, condition};
 
+/// Most conditions that a map of verdicts makes.
+const MAX_MAPPED: usize = 100_000;
+
 /// A table: family and name.
 type TableId = (String, String);
 
@@ -188,7 +191,10 @@ fn mapped(conditions: &[Condition], value: &Value, sets: &Sets) -> Vec<Rule> {
     let Some(elements) = named.or_else(|| data.get("set").and_then(Value::as_array)) else {
         return unknown("a map of verdicts that is not listed");
     };
-    let mut rules = Vec::new();
+    if elements.len().saturating_mul(conditions.len() + 1) > MAX_MAPPED {
+        return unknown("a map of verdicts too large to follow");
+    }
+    let (mut rules, mut others) = (Vec::new(), Vec::new());
     for element in elements {
         let pair = element.as_array().map(Vec::as_slice);
         let Some([from, to]) = pair else {
@@ -208,10 +214,11 @@ fn mapped(conditions: &[Condition], value: &Value, sets: &Sets) -> Vec<Rule> {
             verdict: verdict(name, inner),
         };
         if from.as_str() == Some("*") {
-            rules.push(rule);
+            others.push(rule);
         } else {
-            rules.insert(0, rule);
+            rules.push(rule);
         }
     }
+    rules.append(&mut others);
     rules
 }

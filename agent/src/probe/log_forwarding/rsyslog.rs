@@ -13,6 +13,10 @@ use crate::host::FileKind;
 const MAIN: &str = "/etc/rsyslog.conf";
 /// Deepest nesting of includes and called rulesets.
 const MAX_DEPTH: usize = 8;
+/// Most files, each counted as often as it is included.
+const MAX_FILES: usize = 1000;
+/// Most statements, each counted as often as its ruleset is called.
+const MAX_STEPS: usize = 100_000;
 /// Forwarders, and filters whose messages are dropped before or between them.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -32,7 +36,7 @@ pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Found>, U
         return Ok(None);
     }
     let mut statements = Vec::new();
-    load(observation, MAIN, 0, &mut statements)?;
+    load(observation, MAIN, 0, &mut 0, &mut statements)?;
     let mut walk = Walk::default();
     for (file, statement) in &statements {
         if let Kind::Object(name, parameters, inside) = &statement.kind
@@ -58,10 +62,15 @@ fn load(
     observation: &mut Observation<'_>,
     path: &str,
     depth: usize,
+    files_read: &mut usize,
     found: &mut Vec<Located>,
 ) -> Result<(), Unobservable> {
     if depth > MAX_DEPTH {
         return Err(Unobservable::unparsable(path, "includes nest too deep"));
+    }
+    *files_read += 1;
+    if *files_read > MAX_FILES {
+        return Err(Unobservable::unparsable(path, "includes too many files"));
     }
     let Some(text) = observation.text(path)? else {
         return Ok(());
@@ -82,7 +91,7 @@ fn load(
             None => found.push((path.to_owned(), statement)),
             Some(pattern) => {
                 for file in files(observation, path, &pattern)? {
-                    load(observation, &file, depth + 1, found)?;
+                    load(observation, &file, depth + 1, files_read, found)?;
                 }
             }
         }
@@ -136,6 +145,8 @@ struct Walk {
     legacy: Parameters,
     /// `$ActionExecOnlyWhenPreviousIsSuspended`: what follows is a fallback.
     fallback: bool,
+    /// Statements gone through, each as often as its ruleset is called.
+    steps: usize,
 }
 
 type Wrong = (String, String);
@@ -152,6 +163,10 @@ impl Walk {
             let at = format!("{file}:{}", statement.line);
             if depth > MAX_DEPTH * 4 {
                 return Err((at, "rulesets call each other without end".to_owned()));
+            }
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Err((at, "rulesets call each other too often".to_owned()));
             }
             let place = |inside: &[Statement]| -> Vec<Located> {
                 inside

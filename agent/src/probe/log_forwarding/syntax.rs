@@ -3,6 +3,7 @@
 //! What is not understood is an error with its line, never left out: a `stop` in it could hide messages from every
 //! forwarder behind it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Deepest nesting of blocks.
@@ -38,7 +39,11 @@ pub(super) type Parameters = BTreeMap<String, String>;
 
 /// Reads a file.
 pub(super) fn parse(text: &str) -> Result<Vec<Statement>, String> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        counted: Cell::new((0, 0)),
+    };
     let statements = reader.block(0)?;
     reader.blank()?;
     if reader.at < text.len() {
@@ -69,6 +74,8 @@ fn continue_with(statements: &mut [Statement], action: Vec<Statement>) -> bool {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
+    /// Up to where line ends were counted, and how many there were: counted once, not again for every statement.
+    counted: Cell<(usize, usize)>,
 }
 
 impl<'t> Reader<'t> {
@@ -77,8 +84,14 @@ impl<'t> Reader<'t> {
     }
 
     fn line(&self) -> usize {
-        let before = self.text.get(..self.at).unwrap_or_default();
-        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+        let ends = |from: usize, to: usize| {
+            let text = self.text.as_bytes().get(from..to).unwrap_or_default();
+            text.iter().filter(|byte| **byte == b'\n').count()
+        };
+        let (at, known) = self.counted.get();
+        let lines = known + ends(at, self.at) - ends(self.at, at);
+        self.counted.set((self.at, lines));
+        lines + 1
     }
 
     fn wrong<T>(&self, problem: &str) -> Result<T, String> {

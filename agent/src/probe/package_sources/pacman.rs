@@ -9,6 +9,8 @@ const MAIN: &str = "/etc/pacman.conf";
 const MAX_DEPTH: usize = 10;
 /// Most files included.
 const MAX_FILES: usize = 200;
+/// Most sections of all of them.
+const MAX_SECTIONS: usize = 1000;
 
 pub(super) fn read(
     observation: &mut Observation<'_>,
@@ -135,6 +137,9 @@ fn include(
             .filter(|(name, _)| name == "Include")
             .map(|(_, value)| value.clone())
             .collect();
+        if found.len() > MAX_SECTIONS {
+            return Err(Unobservable::unparsable(path, "too many sections"));
+        }
         match found.last_mut() {
             Some((open, _)) if at == 0 => open.extend(section),
             _ => found.push((section, path.to_owned())),

@@ -7,6 +7,8 @@ use super::super::{Observation, Unobservable};
 const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 /// Deepest nesting of includes and substacks (PAM_SUBSTACK_MAX_LEVEL of libpam).
 const MAX_DEPTH: usize = 16;
+/// Most files of one service's stacks, each counted as often as it is included.
+const MAX_FILES: usize = 500;
 /// Most lines of one stack.
 const MAX_LINES: usize = 500;
 /// Where modules without a path are looked for, by distribution.
@@ -197,6 +199,7 @@ pub(super) fn resolve(
 struct Resolver<'o, 'h> {
     observation: &'o mut Observation<'h>,
     stacks: Stacks,
+    files: usize,
 }
 
 impl<'o, 'h> Resolver<'o, 'h> {
@@ -204,6 +207,7 @@ impl<'o, 'h> Resolver<'o, 'h> {
         Resolver {
             observation,
             stacks: Stacks::default(),
+            files: 0,
         }
     }
 
@@ -215,8 +219,9 @@ impl<'o, 'h> Resolver<'o, 'h> {
         level: usize,
         depth: usize,
     ) -> Result<bool, Unobservable> {
-        if depth > MAX_DEPTH || level >= MAX_DEPTH {
-            return Err(Unobservable::unparsable(name, "includes nest too deep"));
+        self.files += 1;
+        if depth > MAX_DEPTH || level >= MAX_DEPTH || self.files > MAX_FILES {
+            return Err(Unobservable::unparsable(name, "includes without end"));
         }
         let Some((path, text)) = self.open(name)? else {
             return Ok(false);
@@ -321,10 +326,8 @@ impl<'o, 'h> Resolver<'o, 'h> {
             Kind::Session => return Ok(()),
         };
         if stack.len() == MAX_LINES {
-            return Err(Unobservable::unparsable(
-                &line.file,
-                "more lines than a stack has",
-            ));
+            let problem = "more lines than a stack has";
+            return Err(Unobservable::unparsable(&line.file, problem));
         }
         stack.push(line);
         Ok(())
@@ -336,11 +339,8 @@ impl<'o, 'h> Resolver<'o, 'h> {
             return Ok(self.observation.stat(module)?.is_some());
         }
         for directory in MODULE_DIRECTORIES {
-            if self
-                .observation
-                .stat(&format!("{directory}/{module}"))?
-                .is_some()
-            {
+            let path = format!("{directory}/{module}");
+            if self.observation.stat(&path)?.is_some() {
                 return Ok(true);
             }
         }

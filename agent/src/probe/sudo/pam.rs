@@ -16,6 +16,8 @@ const NEUTRAL: [&str; 8] = [
     "pam_cap.so",
 ];
 const MAX_DEPTH: usize = 8;
+/// Most files, each counted as often as it is included.
+const MAX_FILES: usize = 100;
 
 /// Why the `auth` stack of a service is open; `None` if it asks, or if there is no such service.
 ///
@@ -30,7 +32,7 @@ pub(super) fn open_stack(
         return Ok(None);
     }
     let mut lines = Vec::new();
-    collect(observation, service, 0, &mut lines)?;
+    collect(observation, service, 0, &mut 0, &mut lines)?;
     Ok(judge(&lines).map(|line| format!("{path}: {line}")))
 }
 
@@ -38,11 +40,15 @@ fn collect(
     observation: &mut Observation<'_>,
     service: &str,
     depth: usize,
+    files: &mut usize,
     lines: &mut Vec<String>,
 ) -> Result<(), Unobservable> {
-    let text = observation
-        .text(&format!("/etc/pam.d/{service}"))?
-        .unwrap_or_default();
+    let path = format!("/etc/pam.d/{service}");
+    *files += 1;
+    if *files > MAX_FILES {
+        return Err(Unobservable::unparsable(&path, "includes too many files"));
+    }
+    let text = observation.text(&path)?.unwrap_or_default();
     for line in text.replace("\\\n", " ").lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -53,7 +59,7 @@ fn collect(
         };
         match included {
             Some(name) if depth < MAX_DEPTH && !name.contains('/') => {
-                collect(observation, name, depth + 1, lines)?
+                collect(observation, name, depth + 1, files, lines)?
             }
             Some(_) => {}
             None if words.first().is_some_and(|kind| is_auth(kind)) => lines.push(line.to_owned()),

@@ -8,8 +8,14 @@ use crate::probe::{Observation, Unobservable};
 
 /// Deepest nesting of included files; sudo itself stops at 128.
 const MAX_DEPTH: usize = 32;
-/// Most rules after aliases are put in.
-const MAX_RULES: usize = 5000;
+/// Most files, each counted as often as it is included.
+const MAX_FILES: usize = 1000;
+/// Most rules after aliases are put in; each is held against all later ones.
+const MAX_RULES: usize = 2500;
+/// Most members that are looked at while aliases are put in.
+const MAX_MEMBERS: usize = 200_000;
+/// Most users and hosts that the rules name altogether.
+const MAX_NAMES: usize = 200_000;
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// A rule for one subject and one command.
@@ -64,6 +70,8 @@ struct Loader<'o, 'h> {
     aliases: Aliases,
     raw: Vec<RawRule>,
     policy: Policy,
+    files: usize,
+    members: usize,
 }
 
 /// Loads the policy that begins at `path`.
@@ -84,6 +92,8 @@ pub(super) fn load(
             complete: true,
             ..Policy::default()
         },
+        files: 0,
+        members: 0,
     };
     loader.file(path, 0)?;
     Ok(loader.finish())
@@ -95,6 +105,11 @@ impl Loader<'_, '_> {
             self.policy
                 .problems
                 .push(format!("{path}: included too deeply"));
+            return Ok(());
+        }
+        self.files += 1;
+        if self.files > MAX_FILES {
+            self.policy.complete = false;
             return Ok(());
         }
         let Some(stat) = self.observation.stat(path)? else {
@@ -203,6 +218,7 @@ impl Loader<'_, '_> {
     }
 
     fn finish(mut self) -> Policy {
+        let mut names = 0;
         for (source, users, privileges) in std::mem::take(&mut self.raw) {
             for (hosts, specs) in privileges {
                 let users = self.expand(AliasKind::User, &users);
@@ -225,7 +241,8 @@ impl Loader<'_, '_> {
                         self.expand(AliasKind::Command, std::slice::from_ref(&spec.command));
                     for command in &commands {
                         for user in users.iter().filter(|user| !user.negated) {
-                            if self.policy.rules.len() == MAX_RULES {
+                            names += except.len() + hosts.len() + run_as.len();
+                            if self.policy.rules.len() == MAX_RULES || names > MAX_NAMES {
                                 self.policy.complete = false;
                                 return self.policy;
                             }
@@ -262,6 +279,11 @@ impl Loader<'_, '_> {
         found: &mut Vec<Member>,
     ) {
         for member in members {
+            self.members += 1;
+            if self.members > MAX_MEMBERS {
+                self.policy.complete = false;
+                return;
+            }
             let key = (kind, member.name.clone());
             let inner = self
                 .aliases

@@ -29,6 +29,8 @@ const MAIN: &str = "/etc/sysctl.conf";
 const MAX_FILES: usize = 256;
 /// Most assignments kept.
 const MAX_ASSIGNMENTS: usize = 20_000;
+/// Most patterns of keys, and most keys that no pattern reaches.
+const MAX_PATTERNS: usize = 1000;
 
 /// What loads the files at boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -125,7 +127,10 @@ impl Boot {
         for line in text.lines() {
             self.line(line, path);
         }
-        if self.exact.len() + self.patterns.len() > MAX_ASSIGNMENTS {
+        if self.exact.len() > MAX_ASSIGNMENTS
+            || self.patterns.len() > MAX_PATTERNS
+            || self.spared.len() > MAX_PATTERNS
+        {
             return Err(Unobservable::unparsable(path, "too many assignments"));
         }
         Ok(())
@@ -157,8 +162,11 @@ impl Boot {
             file: file.to_owned(),
         };
         if path.contains(['*', '?', '[']) {
-            self.patterns.retain(|(pattern, _)| *pattern != path);
-            self.patterns.push((path, assigned));
+            // Past the bound the file is refused as a whole; looking for each of a million patterns would take for ever.
+            if self.patterns.len() <= MAX_PATTERNS {
+                self.patterns.retain(|(pattern, _)| *pattern != path);
+                self.patterns.push((path, assigned));
+            }
         } else {
             self.exact.insert(path, assigned);
         }

@@ -15,7 +15,7 @@ pub(super) fn sites(observation: &mut Observation<'_>) -> Result<Vec<TlsSite>, U
     }
     let mut settings = Vec::new();
     if observation.stat(DOVECOT)?.is_some() {
-        dovecot(observation, DOVECOT, 0, &mut settings)?;
+        dovecot(observation, DOVECOT, 0, &mut 0, &mut settings)?;
         found.extend(of_dovecot(&settings));
     }
     Ok(found)
@@ -79,9 +79,11 @@ fn dovecot(
     observation: &mut Observation<'_>,
     path: &str,
     depth: usize,
+    read: &mut usize,
     settings: &mut Vec<(String, String, String)>,
 ) -> Result<(), Unobservable> {
-    if depth > MAX_DEPTH {
+    *read += 1;
+    if depth > MAX_DEPTH || *read > super::MAX_FILES {
         return Err(Unobservable::unparsable(path, "includes too many files"));
     }
     let Some(text) = text(observation, path)? else {
@@ -103,7 +105,7 @@ fn dovecot(
                 format!("/etc/dovecot/{pattern}")
             };
             for file in files(observation, &pattern)? {
-                dovecot(observation, &file, depth + 1, settings)?;
+                dovecot(observation, &file, depth + 1, read, settings)?;
             }
         } else if let Some((name, value)) = line.split_once('=') {
             settings.push((

@@ -1,7 +1,7 @@
 //! The tree of settings: names ignore case, an item without a name is an element of a list.
 
-/// Most items of one configuration.
-const MAX_ITEMS: usize = 100_000;
+/// Most items of one configuration; a usual one has some hundreds. Each is looked for among its siblings.
+const MAX_ITEMS: usize = 5000;
 /// Deepest scope.
 const MAX_DEPTH: usize = 64;
 
