@@ -27,7 +27,7 @@ const CRONS: [&str; 6] = [
 const CRONTAB: &str = "/usr/bin/crontab";
 const AT: &str = "/usr/bin/at";
 /// Tables and folders of the system's jobs.
-const SYSTEM: [&str; 8] = [
+const SYSTEM: [&str; 13] = [
     "/etc/crontab",
     "/etc/anacrontab",
     "/etc/cron.d",
@@ -36,6 +36,12 @@ const SYSTEM: [&str; 8] = [
     "/etc/cron.weekly",
     "/etc/cron.monthly",
     "/etc/cron.yearly",
+    // busybox crond runs these on Alpine, by its /etc/crontabs/root.
+    "/etc/periodic/15min",
+    "/etc/periodic/hourly",
+    "/etc/periodic/daily",
+    "/etc/periodic/weekly",
+    "/etc/periodic/monthly",
 ];
 /// Folders with one table a user.
 const SPOOLS: [&str; 4] = [
