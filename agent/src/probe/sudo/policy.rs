@@ -12,11 +12,15 @@ const MAX_DEPTH: usize = 32;
 const MAX_FILES: usize = 1000;
 /// Most rules after aliases are put in; each is held against all later ones.
 const MAX_RULES: usize = 2500;
+/// Most settings of all `Defaults` lines.
+const MAX_DEFAULTS: usize = 2500;
 /// Most members that are looked at while aliases are put in.
 const MAX_MEMBERS: usize = 200_000;
 /// Most users and hosts that the rules name altogether.
 const MAX_NAMES: usize = 200_000;
 const MAX_BYTES: usize = 1024 * 1024;
+/// Most bytes of all files together: a directory that includes itself is read again by each of its files.
+const MAX_ALL_BYTES: usize = 2 * MAX_BYTES;
 
 /// A rule for one subject and one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,7 @@ struct Loader<'o, 'h> {
     raw: Vec<RawRule>,
     policy: Policy,
     files: usize,
+    bytes: usize,
     members: usize,
 }
 
@@ -93,6 +98,7 @@ pub(super) fn load(
             ..Policy::default()
         },
         files: 0,
+        bytes: 0,
         members: 0,
     };
     loader.file(path, 0)?;
@@ -132,6 +138,11 @@ impl Loader<'_, '_> {
             return Ok(());
         }
         let bytes = self.observation.bytes(path, MAX_BYTES)?.unwrap_or_default();
+        self.bytes += bytes.len();
+        if self.bytes > MAX_ALL_BYTES {
+            self.policy.complete = false;
+            return Ok(());
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         for (number, line) in grammar::logical_lines(&text) {
             let source = format!("{path}:{number}");
@@ -199,6 +210,10 @@ impl Loader<'_, '_> {
     }
 
     fn defaults(&mut self, source: &str, scope: &Scope, settings: Vec<Setting>) {
+        if self.policy.defaults.len() + settings.len() > MAX_DEFAULTS {
+            self.policy.complete = false;
+            return;
+        }
         let (scope, targets) = match scope {
             Scope::Global => ("all", &Vec::new()),
             Scope::User(members) => ("user", members),
