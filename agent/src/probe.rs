@@ -30,6 +30,7 @@ mod container_isolation;
 mod core_dump;
 mod cpu_vulnerability;
 mod critical_files;
+mod crontab;
 mod crypto_policy;
 mod daemon_process;
 mod deadline;

@@ -1,19 +1,9 @@
 //! Tables and scripts of cron that delete from the places for temporary data: tmpreaper(8), tmpwatch(8), find(1).
 
 use crate::host::{FileKind, HostError};
+use crate::probe::crontab::OF_ROOT;
 use crate::probe::{Observation, Unobservable};
 
-const TABLES: [&str; 9] = [
-    "/etc/crontab",
-    "/etc/cron.d",
-    "/etc/cron.hourly",
-    "/etc/cron.daily",
-    "/etc/cron.weekly",
-    "/var/spool/cron/root",
-    "/var/spool/cron/crontabs/root",
-    "/var/spool/cron/tabs/root",
-    "/etc/crontabs/root",
-];
 const MAX_BYTES: usize = 256 * 1024;
 
 /// The tables and scripts with a line that deletes from one of the places.
@@ -22,7 +12,7 @@ pub(super) fn jobs(
     places: &[&str],
 ) -> Result<Vec<String>, Unobservable> {
     let mut found = Vec::new();
-    for table in TABLES {
+    for table in OF_ROOT {
         let files = match observation.host().list(table) {
             Ok(entries) => entries
                 .into_iter()

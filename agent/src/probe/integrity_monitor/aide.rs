@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::{FileKind, HostError};
+use crate::probe::crontab::OF_ROOT;
 use crate::probe::unit::units;
 use crate::probe::{Observation, Unobservable};
 
@@ -16,17 +17,6 @@ const DEFAULT_DATABASE: &str = "/var/lib/aide/aide.db";
 const LOGS: [&str; 2] = ["/var/log/aide/aide.log", "/var/log/aide.log"];
 /// Timers and their services: Debian's, that of the usual hardening guides, Arch's and SUSE's.
 const NAMES: [&str; 4] = ["dailyaidecheck", "aidecheck", "aide-check", "aide"];
-const TABLES: [&str; 9] = [
-    "/etc/crontab",
-    "/etc/cron.d",
-    "/etc/cron.hourly",
-    "/etc/cron.daily",
-    "/etc/cron.weekly",
-    "/var/spool/cron/root",
-    "/var/spool/cron/crontabs/root",
-    "/var/spool/cron/tabs/root",
-    "/etc/crontabs/root",
-];
 const MAX_BYTES: usize = 256 * 1024;
 /// Exit codes of `aide --check` from here on are faults; below, they say what differs (aide(1)).
 const FAULT: i64 = 8;
@@ -158,7 +148,7 @@ fn by_cron(
     scheduled_by: &mut Vec<String>,
 ) -> Result<(), Unobservable> {
     let systemd = observation.stat("/run/systemd/system")?.is_some();
-    for path in TABLES {
+    for path in OF_ROOT {
         let files = match observation.host().list(path) {
             Ok(entries) => entries
                 .into_iter()
