@@ -64,7 +64,8 @@ async fn every_check_is_answered_and_the_same_command_goes_on() {
     let data = folder.path().join("data");
     let first = once(&data);
     let checks = baseline::bundle().unwrap().checks;
-    assert_eq!(first.rounds, 1);
+    // A change that the watches see meanwhile has a round of its own.
+    assert!(first.rounds >= 1, "{first:?}");
     assert_eq!(first.outcomes.values().sum::<u64>(), checks.len() as u64);
     assert_eq!(first.outcomes.len(), Outcome::ALL.len());
     assert!(data.join("keys/ca.pem").is_file());
