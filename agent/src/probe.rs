@@ -66,6 +66,7 @@ mod monitoring_agent;
 mod mount_options;
 mod nss;
 mod observation;
+mod openrc;
 mod package_changes;
 mod package_files;
 mod package_index;

@@ -9,7 +9,7 @@ use super::process;
 use super::syntax;
 use crate::host::HostError;
 use crate::probe::unit::{self, Unit, units};
-use crate::probe::{Observation, Unobservable};
+use crate::probe::{Observation, Unobservable, openrc};
 
 const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
 /// What a socket starts for each connection.
@@ -171,11 +171,14 @@ impl Daemon {
         let enabled = any(&SERVICES, |unit| unit.enabled)
             || any(&SOCKETS, |unit| unit.enabled)
             || (observation.is_live() && !any(&SERVICES, |unit| unit.exists) && sysv(observation)?);
+        // The file that keeps Debian's units and scripts from starting it is none of OpenRC's.
+        let at_boot = (enabled && observation.stat(NOT_TO_BE_RUN)?.is_none())
+            || openrc::starts(observation, "sshd")?;
         let state = if pid.is_some() {
             State::Running
         } else if any(&SOCKETS, |unit| unit.active) {
             State::Socket
-        } else if enabled && observation.stat(NOT_TO_BE_RUN)?.is_none() {
+        } else if at_boot {
             State::Boot
         } else {
             State::Off
