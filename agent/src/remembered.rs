@@ -33,6 +33,10 @@ impl Memory for Remembered {
             self.changed = true;
         }
     }
+
+    fn goes_on(&self) -> bool {
+        true
+    }
 }
 
 impl Remembered {

@@ -17,6 +17,9 @@ use serde_json::Value;
 /// How long it may take until a tenth of the time is not observed.
 const OBSERVED: Duration = Duration::from_secs(300);
 
+/// The check that takes the service several rounds.
+const PACKAGE_FILES: &str = "pkg.files.verified";
+
 /// What the agent says when an administrator runs it by hand, outside the confines of its unit.
 fn unconfined(host: &Machine) -> Outcomes {
     let output = host.exec(&[AGENT, "check", "--format", "json"]).unwrap();
@@ -102,13 +105,13 @@ async fn a_changed_file_on_one_host_is_on_the_page_after_one_round() {
     let person = Person::sign_in(&fleet.collector, fleet.folder.path(), "alice").await;
     for host in [web, db] {
         fleet.next_round(host, 0).await;
-        let judged = fleet.outcomes(host).await;
-        assert_eq!(
-            judged,
-            unconfined(host),
-            "{}: the unit hides nothing",
-            host.name()
-        );
+        let (mut judged, mut by_hand) = (fleet.outcomes(host).await, unconfined(host));
+        // The service spreads the hashing of packages over its rounds; who runs a check by hand waits for all of it.
+        let package_files = PACKAGE_FILES.parse().unwrap();
+        judged.remove(&package_files);
+        let package_files = by_hand.remove(&package_files);
+        assert_eq!(package_files.map(|is| is.outcome), Some(Outcome::Pass));
+        assert_eq!(judged, by_hand, "{}: the unit hides nothing", host.name());
     }
     let well = [fleet.outcomes(web).await, fleet.outcomes(db).await];
     Status::once_observed(&person, CONTROL)

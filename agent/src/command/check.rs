@@ -1,10 +1,11 @@
-//! `assay-agent check`: one look, without a collector, an identity or anything written.
+//! `assay-agent check`: one look, without a collector or an identity.
 
 mod json;
+mod memory;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agent::config::Config;
 use agent::examine;
@@ -20,6 +21,8 @@ use evidence::id::{CheckId, ProbeId};
 use evidence::outcome::{Judgement, Outcome, Reason};
 use evidence::time::{Clock, FixedClock, SystemClock, Timestamp};
 use serde_json::Value;
+
+use memory::LookMemory;
 
 use super::policy::{self, PolicyArguments};
 use super::{Exit, known_check, print, target};
@@ -48,6 +51,10 @@ pub(crate) struct Arguments {
     /// Judge only this check; may be given several times.
     #[arg(long, value_name = "ID")]
     check: Vec<String>,
+    /// Judge as if no look had been before, and keep nothing for the next. Else root's looks at this host remember, in
+    /// /var/cache/assay, when an update was first seen and which programs were verified.
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     policy: PolicyArguments,
 }
@@ -132,8 +139,10 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     };
     let here = host.is_live() && arguments.recorded.is_none();
     let evaluator = Evaluator::of(&bundle, &checks);
-    let mut memory = VolatileMemory::default();
+    let remembers = here && !arguments.fresh && rustix::process::geteuid().is_root();
+    let mut memory = LookMemory::of(remembers.then_some(Path::new(memory::FOLDER)));
     let observed = examine::observe(&*host, &bundle, &checks, &mut memory, &*clock);
+    memory.keep();
     let mut outcomes = evaluator.judge(&checks, &observed.facts, observed.end)?;
     if !host.is_live() {
         outcomes.values_mut().for_each(tell_offline);

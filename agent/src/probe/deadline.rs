@@ -31,6 +31,7 @@ struct Job {
     probe: Registered,
     host: Box<dyn Host + Send>,
     now: Timestamp,
+    goes_on: bool,
     until: Instant,
     answers: mpsc::Sender<Message>,
     begun: Begun,
@@ -38,18 +39,27 @@ struct Job {
 
 /// The memory of the round, asked from the probe's thread. After the deadline nobody answers: nothing was remembered,
 /// and what is to be remembered is forgotten with the facts.
-struct Asked<'m>(&'m mpsc::Sender<Message>);
+struct Asked<'m> {
+    answers: &'m mpsc::Sender<Message>,
+    goes_on: bool,
+}
 
 impl Memory for Asked<'_> {
     fn recall(&self, key: &str) -> Option<Value> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.0.send(Message::Recall(key.to_owned(), sender)).ok()?;
+        self.answers
+            .send(Message::Recall(key.to_owned(), sender))
+            .ok()?;
         receiver.recv().ok().flatten()
     }
 
     fn remember(&mut self, key: &str, value: Value) {
         // The facts are not waited for any more, so neither is this.
-        let _ = self.0.send(Message::Remember(key.to_owned(), value));
+        let _ = self.answers.send(Message::Remember(key.to_owned(), value));
+    }
+
+    fn goes_on(&self) -> bool {
+        self.goes_on
     }
 }
 
@@ -87,6 +97,7 @@ impl Bench {
                         probe,
                         host,
                         now,
+                        goes_on: memory.goes_on(),
                         until,
                         answers,
                         begun,
@@ -165,7 +176,11 @@ impl Bench {
 
 impl Job {
     fn run(self) {
-        let done = here(self.probe, &*self.host, &mut Asked(&self.answers), self.now);
+        let mut memory = Asked {
+            answers: &self.answers,
+            goes_on: self.goes_on,
+        };
+        let done = here(self.probe, &*self.host, &mut memory, self.now);
         drop(self.begun);
         // Nobody waits after the deadline.
         let _ = self.answers.send(Message::Done(Box::new(done)));

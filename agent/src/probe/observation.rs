@@ -23,9 +23,13 @@ pub trait Memory {
     fn recall(&self, key: &str) -> Option<Value>;
     /// Remembers `value` under `key` in place of what was there.
     fn remember(&mut self, key: &str, value: Value);
+    /// Whether a next look goes on where this one stops, so that work may be left for it.
+    fn goes_on(&self) -> bool {
+        false
+    }
 }
 
-/// A memory that ends with the process: for a single `check`.
+/// A memory that ends with the process.
 #[derive(Debug, Default)]
 pub struct VolatileMemory(BTreeMap<String, Value>);
 
@@ -204,6 +208,12 @@ impl<'h> Observation<'h> {
             mtime: None,
             sha256: None,
         });
+    }
+
+    /// Whether work may be left for the next round: nobody waits for this one to be complete.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.memory.goes_on()
     }
 
     /// What this probe remembered under `key`, if it still has that form.

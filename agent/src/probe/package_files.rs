@@ -1,9 +1,9 @@
 //! Whether programs and libraries are as their packages brought them.
 //!
 //! Hashing every program of a host takes seconds, so it is spread: a package is hashed once, and again only when the
-//! status of one of its files (length, times, mode, owner) is not what it was then. Each round hashes a bounded amount,
-//! files that were written after their package was unpacked first, and the next round goes on where it stopped. Until
-//! everything was hashed once the facts are not complete.
+//! status of one of its files (length, times, mode, owner) is not what it was then. Each round of a service hashes a bounded
+//! amount, files that were written after their package was unpacked first, and the next round goes on where it stopped.
+//! Until everything was hashed once the facts are not complete.
 
 mod apk;
 mod digest;
@@ -25,9 +25,9 @@ use super::{Observation, Probe, Unobservable};
 use crate::host::{FileKind, Host, HostError, Stat};
 use listing::{Item, Listing};
 
-/// Most bytes hashed in one round. An unpacked root is judged once, so that more is done at once.
+/// Most bytes hashed in one round, if the next one goes on; else somebody waits for this one to be complete.
 const ROUND_BYTES: u64 = 96 << 20;
-const OFFLINE_BYTES: u64 = 768 << 20;
+const AT_ONCE_BYTES: u64 = 768 << 20;
 /// Most findings listed.
 const MAX_FINDINGS: usize = 200;
 /// A file changed less than this before it was hashed may change again without another time.
@@ -202,10 +202,10 @@ struct Round<'h> {
 
 impl<'h> Round<'h> {
     fn new(observation: &Observation<'h>) -> Round<'h> {
-        let budget = if observation.is_live() {
+        let budget = if observation.goes_on() {
             ROUND_BYTES
         } else {
-            OFFLINE_BYTES
+            AT_ONCE_BYTES
         };
         Round {
             host: observation.host(),
