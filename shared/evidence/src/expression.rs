@@ -5,11 +5,11 @@
 //! ([`on_big_stack`]).
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::objects::{Key, Map};
-use cel::{Context, Program, Value as Cel};
+use cel::{Context, Env, Program, Value as Cel};
 use serde_json::Value;
 
 use crate::time::Timestamp;
@@ -22,6 +22,9 @@ pub const MAX_COMPREHENSIONS: usize = 2;
 const MAX_NODES: usize = 2000;
 /// Stack of the evaluating thread: 2 KB of source overflow the 2 MB that threads have by default.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// The standard functions, declared once for all expressions.
+static STANDARD: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// Why an expression cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,50 +85,52 @@ impl Expression {
     /// # Errors
     /// The engine's message; the judgement is then `error` with reason `evaluation`.
     pub fn evaluate(&self, inputs: &Inputs) -> Result<Cel, String> {
-        let mut context = Context::default();
-        context.add_variable_from_value("facts", inputs.facts.clone());
-        context.add_variable_from_value("params", inputs.params.clone());
-        context.add_variable_from_value("now", inputs.now.clone());
         self.program
-            .execute(&context)
+            .execute(&inputs.context)
             .map_err(|error| error.to_string())
     }
 }
 
-/// The only inputs of an expression.
-#[derive(Debug, Clone)]
+/// The only inputs of an expression: `facts`, `params` and `now`, brought into the engine's form once for all rules of a
+/// check.
 pub struct Inputs {
     facts: Cel,
-    params: Cel,
     now: Cel,
+    context: Context<'static, 'static>,
 }
 
 impl Inputs {
-    /// Inputs from the facts of a check's probes, its parameters and the round's time.
+    /// Inputs from the facts of a check's probes, its parameters and the round's time. Call on a big stack.
     #[must_use]
     pub fn new(facts: Vec<(String, Cel)>, params: &Value, now: Timestamp) -> Inputs {
         let facts = facts
             .into_iter()
             .map(|(probe, facts)| (Key::from(probe), facts))
             .collect::<HashMap<_, _>>();
+        let facts = Cel::Map(Map {
+            map: Arc::new(facts),
+        });
         let now = chrono::DateTime::from_timestamp_millis(now.unix_ms())
             .unwrap_or_default()
             .fixed_offset();
-        Inputs {
-            facts: Cel::Map(Map {
-                map: Arc::new(facts),
-            }),
-            params: to_cel(params),
-            now: Cel::Timestamp(now),
-        }
+        Inputs::bound(facts, params, Cel::Timestamp(now))
     }
 
     /// The same facts and time under other parameters.
     #[must_use]
     pub fn with_params(&self, params: &Value) -> Inputs {
+        Inputs::bound(self.facts.clone(), params, self.now.clone())
+    }
+
+    fn bound(facts: Cel, params: &Value, now: Cel) -> Inputs {
+        let mut context = Context::with_env(Arc::clone(&STANDARD));
+        context.add_variable_from_value("facts", facts.clone());
+        context.add_variable_from_value("params", to_cel(params));
+        context.add_variable_from_value("now", now.clone());
         Inputs {
-            params: to_cel(params),
-            ..self.clone()
+            facts,
+            now,
+            context,
         }
     }
 }
