@@ -16,6 +16,7 @@ mod program;
 pub mod recorded;
 mod settings;
 pub mod traced;
+pub mod units;
 pub mod walk;
 
 use std::io::Read;
@@ -137,6 +138,19 @@ pub trait Host: Sync {
     /// [`HostError::OfflineRoot`] on an unpacked root, [`HostError::ToolMissing`] if it is not there,
     /// [`HostError::Timeout`], [`HostError::TooLarge`]. An exit code other than 0 is no error here.
     fn run(&self, program: &Program) -> Result<ProgramOutput, HostError>;
+
+    /// Begins a look whose probes will ask for these units of systemd, see [`Host::show_units`].
+    fn expect_units(&self, names: &[&str]) {
+        let _ = names;
+    }
+
+    /// Runs [`units::query`] for these units of systemd.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    fn show_units(&self, names: &[&str]) -> Result<ProgramOutput, HostError> {
+        self.run(&units::query(names))
+    }
 
     /// Walks local file systems and keeps what is remarkable; goes on from where `before` stopped.
     ///

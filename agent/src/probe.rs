@@ -109,7 +109,7 @@ mod virtual_machine;
 mod vpn;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evidence::fact::{FactSet, Facts};
@@ -171,6 +171,12 @@ pub trait Probe {
     /// How long it may take on a live host or an unpacked root before it is given up.
     const DEADLINE: Duration = Duration::from_secs(60);
 
+    /// Units of systemd that it asks for on most hosts, so that one program answers for all probes of a look.
+    #[must_use]
+    fn units() -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Observes.
     ///
     /// # Errors
@@ -184,6 +190,7 @@ pub struct Registered {
     id: &'static str,
     observe: fn(&mut Observation<'_>) -> Result<Value, Unobservable>,
     schema: fn() -> Value,
+    units: fn() -> Vec<&'static str>,
     deadline: Duration,
 }
 
@@ -193,6 +200,7 @@ impl Registered {
             id: P::ID,
             observe: observe::<P>,
             schema: schema::<P>,
+            units: P::units,
             deadline: P::DEADLINE,
         }
     }
@@ -367,10 +375,19 @@ pub fn observe_each<'p>(
     let mut facts = FactSet::new();
     let mut places = BTreeMap::new();
     let mut bench = Bench::default();
-    for id in wanted {
-        let Some(probe) = known.get(id.as_str()).filter(|_| !facts.contains_key(id)) else {
+    let wanted: Vec<_> = wanted
+        .into_iter()
+        .filter_map(|id| Some((id, known.get(id.as_str())?)))
+        .collect();
+    let units: BTreeSet<&str> = wanted
+        .iter()
+        .flat_map(|(_, probe)| (probe.units)())
+        .collect();
+    host.expect_units(&Vec::from_iter(units));
+    for (id, probe) in wanted {
+        if facts.contains_key(id) {
             continue;
-        };
+        }
         begun(id);
         let (found, reads) = bench.observe(*probe, host, memory, now);
         facts.insert(id.clone(), found);

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::{
     AllowedFile, AuditStatus, ClockState, Conversation, Detached, DirEntry, FileKind, Host,
     HostError, Program, ProgramOutput, Running, Space, Stat, WalkPlan, Walked, audit, connection,
-    program,
+    program, units,
 };
 
 /// Most names taken from one directory.
@@ -39,6 +39,7 @@ pub struct FileSystemHost {
     connects: bool,
     pub(super) settings: Vec<AllowedFile>,
     running: Running,
+    units: units::Answers,
     /// Nothing is answered any more after this time.
     until: Option<Instant>,
 }
@@ -77,6 +78,7 @@ impl FileSystemHost {
             connects: false,
             settings: Vec::new(),
             running: Running::default(),
+            units: units::Answers::default(),
             until: None,
         })
     }
@@ -312,6 +314,15 @@ impl Host for FileSystemHost {
         self.require_live(program.path)?;
         self.in_time(program.path)?;
         program::run(program)
+    }
+
+    fn expect_units(&self, names: &[&str]) {
+        self.units.begin(names);
+    }
+
+    fn show_units(&self, names: &[&str]) -> Result<ProgramOutput, HostError> {
+        self.units
+            .answer(names, |names| self.run(&units::query(names)))
     }
 
     fn space(&self, path: &str) -> Result<Space, HostError> {

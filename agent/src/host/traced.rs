@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{
     AllowedFile, AuditStatus, ClockState, Conversation, DirEntry, Host, HostError, Program,
-    ProgramOutput, Space, Stat, WalkPlan, Walked,
+    ProgramOutput, Space, Stat, WalkPlan, Walked, units,
 };
 
 /// Which part of a file an answer holds.
@@ -260,6 +260,19 @@ impl Host for Traced<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .program(program, found.as_ref());
+        found
+    }
+
+    fn expect_units(&self, names: &[&str]) {
+        self.inner.expect_units(names);
+    }
+
+    fn show_units(&self, names: &[&str]) -> Result<ProgramOutput, HostError> {
+        let found = self.inner.show_units(names);
+        self.witness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .program(&units::query(names), found.as_ref());
         found
     }
 

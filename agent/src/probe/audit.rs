@@ -7,6 +7,10 @@ use super::unit::{Unit, units};
 use super::{Observation, Probe, Unobservable, system};
 use crate::host::{AuditStatus, HostError};
 
+/// What starts the daemon, and what brings the kernel's messages to the journal.
+const DAEMON: &str = "auditd.service";
+const JOURNAL: &str = "systemd-journald-audit.socket";
+
 /// The probe `audit`.
 pub struct Audit;
 
@@ -92,6 +96,10 @@ impl Probe for Audit {
     const ID: &'static str = "audit";
     type Facts = AuditFacts;
 
+    fn units() -> Vec<&'static str> {
+        vec![DAEMON, JOURNAL]
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<AuditFacts, Unobservable> {
         let reachable = is_reachable(observation)?;
         let boot_parameter = if observation.is_live() {
@@ -108,12 +116,9 @@ impl Probe for Audit {
             Some(status) => Some(consumer(observation, status.pid)?),
             None => None,
         };
-        let units = units(
-            observation,
-            &["auditd.service", "systemd-journald-audit.socket"],
-        )?;
-        let auditd = units.get("auditd.service");
-        let socket = units.get("systemd-journald-audit.socket");
+        let units = units(observation, &[DAEMON, JOURNAL])?;
+        let auditd = units.get(DAEMON);
+        let socket = units.get(JOURNAL);
         Ok(AuditFacts {
             kernel: status.map(kernel),
             boot_parameter,

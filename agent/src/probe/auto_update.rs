@@ -98,6 +98,10 @@ impl Probe for AutoUpdate {
     const ID: &'static str = "auto_update";
     type Facts = AutoUpdateFacts;
 
+    fn units() -> Vec<&'static str> {
+        schedule::TIMERS.to_vec()
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<AutoUpdateFacts, Unobservable> {
         if packages::chief(observation)? == Some(Manager::Rpm) {
             return Ok(AutoUpdateFacts {

@@ -64,6 +64,10 @@ impl Probe for AutoUpdateRun {
     const ID: &'static str = "auto_update_run";
     type Facts = AutoUpdateRunFacts;
 
+    fn units() -> Vec<&'static str> {
+        vec![SERVICE]
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<AutoUpdateRunFacts, Unobservable> {
         if packages::chief(observation)? == Some(Manager::Rpm) {
             return of_services(observation);

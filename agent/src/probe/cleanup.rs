@@ -76,6 +76,10 @@ impl Probe for Cleanup {
     const ID: &'static str = "cleanup";
     type Facts = CleanupFacts;
 
+    fn units() -> Vec<&'static str> {
+        vec![TIMER, SERVICE]
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<CleanupFacts, Unobservable> {
         observation.require_live("the last deletion of temporary files")?;
         let mut found = units(observation, &[TIMER, SERVICE])?;

@@ -92,6 +92,10 @@ impl Probe for Journal {
     const ID: &'static str = "journal";
     type Facts = JournalFacts;
 
+    fn units() -> Vec<&'static str> {
+        UNITS.to_vec()
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<JournalFacts, Unobservable> {
         let assignments = systemd_config::assignments(observation, "journald.conf", "Journal")?;
         let last_value = |name: &str| {

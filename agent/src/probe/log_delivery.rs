@@ -48,6 +48,10 @@ impl Probe for LogDelivery {
     const ID: &'static str = "log_delivery";
     type Facts = LogDeliveryFacts;
 
+    fn units() -> Vec<&'static str> {
+        UNITS.to_vec()
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<LogDeliveryFacts, Unobservable> {
         let mut daemons = Vec::new();
         if observation.is_live() {

@@ -143,38 +143,39 @@ pub(super) fn statistics(
 }
 
 const AGENTS: [&str; 18] = [
-    "alloy",
-    "amazon-cloudwatch-agent",
-    "auditbeat",
-    "azuremonitoragent",
-    "datadog-agent",
-    "elastic-agent",
-    "filebeat",
-    "fluent-bit",
-    "fluentd",
-    "google-cloud-ops-agent-fluent-bit",
-    "nxlog",
-    "otelcol",
-    "otelcol-contrib",
-    "promtail",
-    "SplunkForwarder",
-    "td-agent",
-    "vector",
-    "wazuh-agent",
+    "alloy.service",
+    "amazon-cloudwatch-agent.service",
+    "auditbeat.service",
+    "azuremonitoragent.service",
+    "datadog-agent.service",
+    "elastic-agent.service",
+    "filebeat.service",
+    "fluent-bit.service",
+    "fluentd.service",
+    "google-cloud-ops-agent-fluent-bit.service",
+    "nxlog.service",
+    "otelcol.service",
+    "otelcol-contrib.service",
+    "promtail.service",
+    "SplunkForwarder.service",
+    "td-agent.service",
+    "vector.service",
+    "wazuh-agent.service",
 ];
 
 impl Probe for LogForwarding {
     const ID: &'static str = "log_forwarding";
     type Facts = LogForwardingFacts;
 
+    fn units() -> Vec<&'static str> {
+        [RSYSLOG, SYSLOG_NG, UPLOAD]
+            .into_iter()
+            .chain(AGENTS)
+            .collect()
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<LogForwardingFacts, Unobservable> {
-        let services: Vec<String> = AGENTS
-            .iter()
-            .map(|name| format!("{name}.service"))
-            .collect();
-        let mut names = vec![RSYSLOG, SYSLOG_NG, UPLOAD];
-        names.extend(services.iter().map(String::as_str));
-        let units = units(observation, &names)?;
+        let units = units(observation, &Self::units())?;
         let there = |name: &str| units.get(name).filter(|unit| unit.exists);
         let daemon = |name: Program, unit: &str| {
             there(unit).map(|unit| Daemon {
@@ -212,10 +213,9 @@ impl Probe for LogForwarding {
             discards: rsyslog.discards,
             agents: AGENTS
                 .iter()
-                .zip(&services)
-                .filter_map(|(name, service)| Some((name, there(service)?)))
+                .filter_map(|service| Some((service.strip_suffix(".service")?, there(service)?)))
                 .map(|(name, unit)| Agent {
-                    name: (*name).to_owned(),
+                    name: name.to_owned(),
                     active: unit.active,
                     enabled: unit.enabled && !unit.masked,
                 })

@@ -11,6 +11,9 @@ use super::unit::units;
 use super::{Observation, Probe, Unobservable, installation};
 use crate::host::{FileKind, HostError};
 
+const SERVICE: &str = "logrotate.service";
+const TIMER: &str = "logrotate.timer";
+
 /// The probe `logrotate`.
 pub struct Logrotate;
 
@@ -90,6 +93,10 @@ impl Probe for Logrotate {
     const ID: &'static str = "logrotate";
     type Facts = LogrotateFacts;
 
+    fn units() -> Vec<&'static str> {
+        vec![SERVICE, TIMER]
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<LogrotateFacts, Unobservable> {
         let patterns = Patterns::read(observation)?;
         let mut walk = Walk {
@@ -105,9 +112,9 @@ impl Probe for Logrotate {
         for path in STATE_FILES {
             last_run = last_run.max(observation.stat(path)?.map(|stat| stat.mtime));
         }
-        let units = units(observation, &["logrotate.service", "logrotate.timer"])?;
-        let timer = units.get("logrotate.timer");
-        let service = units.get("logrotate.service");
+        let units = units(observation, &[SERVICE, TIMER])?;
+        let timer = units.get(TIMER);
+        let service = units.get(SERVICE);
         Ok(LogrotateFacts {
             installed: patterns.is_some() && observation.stat(PROGRAM)?.is_some(),
             patterns: patterns.map_or(0, |patterns| patterns.len() as u64),

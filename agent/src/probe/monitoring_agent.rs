@@ -134,8 +134,12 @@ impl Probe for MonitoringAgent {
     const ID: &'static str = "monitoring_agent";
     type Facts = MonitoringAgentFacts;
 
+    fn units() -> Vec<&'static str> {
+        KNOWN.iter().map(|known| known.unit).collect()
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<MonitoringAgentFacts, Unobservable> {
-        let names: Vec<&str> = KNOWN.iter().map(|known| known.unit).collect();
+        let names = Self::units();
         let programs: Vec<&str> = KNOWN.iter().map(|known| known.programs).collect();
         let units = units(observation, &names)?;
         let running = if observation.is_live() {

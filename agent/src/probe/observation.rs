@@ -12,7 +12,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Unobservable;
-use crate::host::{DirEntry, Host, HostError, MAX_FILE_BYTES, Program, ProgramOutput, Stat};
+use crate::host::{DirEntry, Host, HostError, MAX_FILE_BYTES, Program, ProgramOutput, Stat, units};
 
 /// Most sources kept for one probe; the rest is counted in a last line.
 const MAX_SOURCES: usize = 64;
@@ -191,7 +191,16 @@ impl<'h> Observation<'h> {
     /// # Errors
     /// [`Unobservable`] on an unpacked root, after a time-out or for too much output.
     pub fn run(&mut self, program: &Program) -> Result<Option<ProgramOutput>, Unobservable> {
-        match self.host.run(program) {
+        let found = self.host.run(program);
+        self.told(program, found)
+    }
+
+    fn told(
+        &mut self,
+        program: &Program,
+        found: Result<ProgramOutput, HostError>,
+    ) -> Result<Option<ProgramOutput>, Unobservable> {
+        match found {
             Ok(output) => {
                 self.note(&program.line());
                 Ok(Some(output))
@@ -199,6 +208,15 @@ impl<'h> Observation<'h> {
             Err(HostError::ToolMissing(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As [`Observation::run`] of the program that answers for these units of systemd.
+    ///
+    /// # Errors
+    /// As [`Observation::run`].
+    pub fn show_units(&mut self, names: &[&str]) -> Result<Option<ProgramOutput>, Unobservable> {
+        let found = self.host.show_units(names);
+        self.told(&units::query(names), found)
     }
 
     /// Names a source that was read through [`Observation::host`].

@@ -100,6 +100,10 @@ impl Probe for Sshd {
     const ID: &'static str = "sshd";
     type Facts = SshdFacts;
 
+    fn units() -> Vec<&'static str> {
+        Daemon::units()
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<SshdFacts, Unobservable> {
         let Some(version) = package::installed(observation)? else {
             return Ok(SshdFacts::absent());

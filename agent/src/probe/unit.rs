@@ -1,6 +1,6 @@
 //! State of systemd units, for probes that ask whether something runs, would run at boot, or ran.
 //!
-//! Live, one program answers for all units named: [`query`] gives its command line, which is also the key under
+//! Live, one program answers for all units named: [`units::query`] gives its command line, which is also the key under
 //! `[programs]` in a recording, for example for two units (one line):
 //!
 //! ```text
@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Observation, Unobservable};
-use crate::host::{HostError, Program};
+use crate::host::{HostError, units};
 pub(super) use text::text;
 
 /// One unit, however it came to be known.
@@ -77,12 +77,11 @@ pub fn units(
             .map(|name| ((*name).to_owned(), Unit::default()))
             .collect());
     }
-    let program = query(names);
     let output = observation
-        .run(&program)?
+        .show_units(names)?
         .ok_or_else(|| HostError::ToolMissing("/usr/bin/env".to_owned()))?;
     show::parse(names, &output)
-        .map_err(|problem| Unobservable::unparsable(&program.line(), problem))
+        .map_err(|problem| Unobservable::unparsable(&units::query(names).line(), problem))
 }
 
 /// What files and links say about the units named, on a live host too: what systemd would do at the next boot, without
@@ -95,22 +94,6 @@ pub(super) fn persisted(
     names: &[&str],
 ) -> Result<BTreeMap<String, Unit>, Unobservable> {
     offline::units(observation, names)
-}
-
-/// The program that answers for the units named on a live host.
-#[must_use]
-pub fn query(names: &[&str]) -> Program {
-    let mut args = vec![
-        "TZ=UTC",
-        "/usr/bin/systemctl",
-        "show",
-        concat!(
-            "--property=Id,LoadState,ActiveState,UnitFileState,WantedBy,RequiredBy,Result,ExecMainStatus,",
-            "ExecMainStartTimestamp,ExecMainExitTimestamp,ActiveEnterTimestamp,MainPID"
-        ),
-    ];
-    args.extend(names);
-    Program::new("/usr/bin/env", &args)
 }
 
 /// Targets that a host passes through on its way up; others (rescue, shutdown, sleep) start nothing at boot.

@@ -66,6 +66,10 @@ impl Probe for UsbStorage {
     const ID: &'static str = "usb_storage";
     type Facts = UsbStorageFacts;
 
+    fn units() -> Vec<&'static str> {
+        vec![GUARD]
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<UsbStorageFacts, Unobservable> {
         let configuration = modprobe::read(observation)?;
         let live = observation.is_live();

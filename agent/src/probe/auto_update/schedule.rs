@@ -11,6 +11,8 @@ use crate::probe::{Observation, Unobservable};
 const REFRESH: &str = "apt-daily";
 /// Of the one that installs.
 const UPGRADE: &str = "apt-daily-upgrade";
+/// Their timers.
+pub(super) const TIMERS: [&str; 2] = ["apt-daily.timer", "apt-daily-upgrade.timer"];
 /// What both start.
 const JOB: &str = "apt.systemd.daily";
 /// The same from cron; ends at once where systemd runs.

@@ -16,6 +16,7 @@ fn probe(
         id,
         observe,
         schema: || Value::Null,
+        units: Vec::new,
         deadline: Duration::from_millis(500),
     }
 }

@@ -148,6 +148,11 @@ impl CommandLine {
 }
 
 impl Daemon {
+    /// The units that may start it.
+    pub(in crate::probe) fn units() -> Vec<&'static str> {
+        [SERVICES.as_slice(), SOCKETS.as_slice()].concat()
+    }
+
     /// Looks at units, the running process and the files that hold its options.
     ///
     /// # Errors
@@ -155,8 +160,7 @@ impl Daemon {
     pub(in crate::probe) fn observe(
         observation: &mut Observation<'_>,
     ) -> Result<Daemon, Unobservable> {
-        let names = [SERVICES.as_slice(), SOCKETS.as_slice()].concat();
-        let units = units(observation, &names)?;
+        let units = units(observation, &Daemon::units())?;
         let any = |names: &[&str], what: fn(&Unit) -> bool| {
             names.iter().any(|name| units.get(*name).is_some_and(what))
         };

@@ -58,6 +58,10 @@ impl Probe for SshdLoad {
     const ID: &'static str = "sshd_load";
     type Facts = SshdLoadFacts;
 
+    fn units() -> Vec<&'static str> {
+        Daemon::units()
+    }
+
     fn observe(observation: &mut Observation<'_>) -> Result<SshdLoadFacts, Unobservable> {
         let mut facts = SshdLoadFacts {
             installed: package::installed(observation)?.is_some(),
