@@ -119,9 +119,16 @@ fn schema() -> anyhow::Result<Exit> {
 
 /// Writes to standard output: colours only on a terminal and without `NO_COLOR`; a reader that went away is no failure.
 fn print(text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let written = anstream::stdout().write_all(text.as_bytes());
-    match written {
+    print_to(&mut anstream::stdout(), text)
+}
+
+/// As [`print`], for text without colours.
+fn print_plain(text: &str) -> std::io::Result<()> {
+    print_to(&mut std::io::stdout(), text)
+}
+
+fn print_to(output: &mut impl std::io::Write, text: &str) -> std::io::Result<()> {
+    match output.write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }

@@ -25,7 +25,7 @@ use serde_json::Value;
 use memory::LookMemory;
 
 use super::policy::{self, PolicyArguments};
-use super::{Exit, known_check, print, target};
+use super::{Exit, known_check, print, print_plain, target};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -103,11 +103,10 @@ impl Report {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let report = report(arguments)?;
-    let text = match arguments.format {
-        Format::Table => table::render(&report),
-        Format::Json => json::render(&report)?,
-    };
-    print(&text)?;
+    match arguments.format {
+        Format::Table => print(&table::render(&report))?,
+        Format::Json => print_plain(&json::render(&report)?)?,
+    }
     Ok(if report.count(Outcome::Fail) > 0 {
         Exit::Fail
     } else if report.count(Outcome::Error) > 0 {
@@ -143,7 +142,12 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     let mut memory = LookMemory::of(remembers.then_some(Path::new(memory::FOLDER)));
     let observed = examine::observe(&*host, &bundle, &checks, &mut memory, &*clock);
     memory.keep();
-    let mut outcomes = evaluator.judge(&checks, &observed.facts, observed.end)?;
+    let judged = evaluator.report(&checks, &observed.facts, observed.end)?;
+    let (mut outcomes, mut shown) = (Outcomes::new(), BTreeMap::new());
+    for (id, (judgement, found)) in judged {
+        outcomes.insert(id.clone(), judgement);
+        shown.insert(id, found);
+    }
     if !host.is_live() {
         outcomes.values_mut().for_each(tell_offline);
     }
@@ -156,7 +160,7 @@ fn report(arguments: &Arguments) -> anyhow::Result<Report> {
         start: observed.start,
         end: observed.end,
         digest,
-        observed: evaluator.observe(&checks, &observed.facts, observed.end)?,
+        observed: shown,
         facts: observed.facts,
         outcomes,
         bundle,

@@ -86,6 +86,33 @@ impl Evaluator {
         .map_err(BundleError::Engine)?
     }
 
+    /// Judges the checks named and says what was found for each, as [`Evaluator::judge`] and [`Evaluator::observe`] do one
+    /// after the other.
+    ///
+    /// # Errors
+    /// As [`Evaluator::judge`].
+    pub fn report<'c>(
+        &self,
+        checks: impl IntoIterator<Item = &'c CheckId>,
+        facts: &FactSet,
+        now: Timestamp,
+    ) -> Result<BTreeMap<CheckId, (Judgement, Value)>, BundleError> {
+        let wanted: Vec<&CheckId> = checks.into_iter().collect();
+        on_big_stack(|| {
+            let report = |id: &&CheckId| {
+                let found = match self.checks.get(*id) {
+                    Some(check) => check
+                        .report(facts, now)
+                        .map_err(|wrong| wrong.in_check(id))?,
+                    None => (Judgement::error(Reason::Missing), Value::Null),
+                };
+                Ok(((*id).clone(), found))
+            };
+            wanted.iter().map(report).collect()
+        })
+        .map_err(BundleError::Engine)?
+    }
+
     /// What was found, check by check, for showing beside what is expected: the check's `observed` over the facts, or
     /// what the failed probe said.
     ///
@@ -234,6 +261,16 @@ impl Prepared {
         }))
     }
 
+    fn report(&self, facts: &FactSet, now: Timestamp) -> Result<(Judgement, Value), WrongRule> {
+        match self.probe_error(facts) {
+            Some(reason) => Ok((Judgement::error(reason), self.observe(facts, now))),
+            None => {
+                let inputs = self.inputs(facts, now);
+                Ok((self.decide(&inputs)?, self.show(&inputs)))
+            }
+        }
+    }
+
     fn observe(&self, facts: &FactSet, now: Timestamp) -> Value {
         let failed = self
             .check
@@ -241,19 +278,23 @@ impl Prepared {
             .iter()
             .filter_map(|probe| facts.get(probe))
             .find(|facts| facts.is_error());
-        if let Some(failed) = failed {
-            return Value::String(
+        match failed {
+            Some(failed) => Value::String(
                 failed
                     .detail()
                     .unwrap_or("could not be established")
                     .to_owned(),
-            );
+            ),
+            None => self.show(&self.inputs(facts, now)),
         }
+    }
+
+    fn show(&self, inputs: &Inputs) -> Value {
         // What is shown must not keep a bundle from judging: another version may use an extension we lack.
         let Ok(observed) = self.observed.compiled(&self.check.observed) else {
             return Value::Null;
         };
-        match observed.evaluate(&self.inputs(facts, now)) {
+        match observed.evaluate(inputs) {
             Ok(found) => to_json(&found).unwrap_or(Value::Null),
             Err(problem) => Value::String(problem),
         }

@@ -79,12 +79,17 @@ fn judge(text: &str, found: Value) -> Judgement {
     let bundle = bundle(text).unwrap();
     let now: Timestamp = "2026-11-24T07:00:00.000Z".parse().unwrap();
     let evaluator = Evaluator::new(&bundle);
-    *evaluator
-        .judge(bundle.checks.keys(), &facts(found), now)
-        .unwrap()
-        .values()
-        .next()
-        .unwrap()
+    let (ids, facts) = (|| bundle.checks.keys(), facts(found));
+    let judged = evaluator.judge(ids(), &facts, now).unwrap();
+    let mut shown = evaluator.observe(ids(), &facts, now).unwrap();
+    let both = judged
+        .iter()
+        .map(|(id, judgement)| (id.clone(), (*judgement, shown.remove(id).unwrap())));
+    assert_eq!(
+        evaluator.report(ids(), &facts, now).unwrap(),
+        both.collect()
+    );
+    *judged.values().next().unwrap()
 }
 
 fn host(root: &str) -> Value {

@@ -126,7 +126,8 @@ fn last_load(
     changed: Timestamp,
 ) -> Result<(Timestamp, LoadedBy), Unobservable> {
     let mut last = (process_start(observation, pid)?, LoadedBy::Start);
-    if observation.stat("/run/systemd/system")?.is_none() {
+    // Whether a daemon read again what it already knows is nothing that anyone must be asked.
+    if changed <= last.0 || observation.stat("/run/systemd/system")?.is_none() {
         return Ok(last);
     }
     let program = Program::new(
