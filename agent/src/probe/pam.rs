@@ -37,6 +37,30 @@ const KNOWN_ARGUMENTS: [&str; 14] = [
     "pam_wheel",
 ];
 
+/// Whether the `auth` stack of a service lets in everybody, whatever the modules that ask say. A service that has no file of
+/// its own is judged, by the stacks of `other`, only if it is `used`.
+///
+/// # Errors
+/// [`Unobservable`] if a file of it cannot be read, or the stack has too many ways to follow.
+pub(super) fn opens_for_anyone(
+    observation: &mut Observation<'_>,
+    service: &str,
+    used: bool,
+) -> Result<bool, Unobservable> {
+    if observation.list("/etc/pam.d")?.is_none() {
+        return Ok(false);
+    }
+    let stacks = stack::resolve(observation, service)?;
+    if !stacks.present && !used {
+        return Ok(false);
+    }
+    scenario::opens_for_anyone(&stacks.auth).ok_or_else(|| too_many_ways(service))
+}
+
+fn too_many_ways(service: &str) -> Unobservable {
+    Unobservable::unparsable(service, "its stack has too many ways to follow")
+}
+
 /// The probe `pam`.
 pub struct Pam;
 
@@ -156,7 +180,7 @@ impl Service {
         method: Option<&str>,
     ) -> Result<Service, Unobservable> {
         let stacks = stack::resolve(observation, name)?;
-        let many = || Unobservable::unparsable(name, "its stack has too many ways to follow");
+        let many = || too_many_ways(name);
         let storing = stacks.password.iter().find(|line| is_unix(line));
         Ok(Service {
             name: name.to_owned(),

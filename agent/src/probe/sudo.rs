@@ -4,16 +4,18 @@ mod cursor;
 #[cfg(test)]
 mod differential;
 mod doas;
+mod front_end;
 mod grammar;
-mod pam;
+mod logging;
 mod policy;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::logging::Logging;
 use self::policy::{Default, Policy, Rule};
 use super::sshd::package_version;
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, pam};
 use crate::host::HostError;
 
 /// Most grants that are kept.
@@ -25,14 +27,6 @@ const DOAS_CONF: &str = "/etc/doas.conf";
 ///
 /// `su -` asks a stack of its own, as `sudo -i` does.
 const SERVICES: [&str; 5] = ["sudo", "sudo-i", "su", "su-l", "doas"];
-/// Anything that takes what programs send to syslog(3).
-const SINKS: [&str; 4] = [
-    "/usr/lib/systemd/systemd-journald",
-    "/usr/sbin/rsyslogd",
-    "/usr/sbin/syslog-ng",
-    "/sbin/syslogd",
-];
-
 /// The probe `sudo`.
 pub struct Sudo;
 
@@ -91,22 +85,6 @@ struct Grant {
     source: String,
 }
 
-/// How sudo logs, by its settings for everybody.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Logging {
-    /// Allowed commands go to syslog or to a file.
-    enabled: bool,
-    /// `logfile`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logfile: Option<String>,
-    /// Settings that switch logging off for some users, hosts or commands, as `file:line: setting`.
-    disabled_in: Vec<String>,
-    /// Commands run in a terminal of their own (`use_pty`), by setting or by default.
-    use_pty: bool,
-    /// Something takes what is sent to syslog.
-    sink: bool,
-}
-
 impl Probe for Sudo {
     const ID: &'static str = "sudo";
     type Facts = SudoFacts;
@@ -122,12 +100,7 @@ impl Probe for Sudo {
         };
         let host_name = host_name(observation)?;
         let mut policy = if has_sudo {
-            let main = if sudo_rs && observation.stat("/etc/sudoers-rs")?.is_some() {
-                "/etc/sudoers-rs"
-            } else {
-                "/etc/sudoers"
-            };
-            policy::load(observation, main, &host_name)?
+            load(observation, sudo_rs, &host_name)?
         } else {
             Policy {
                 complete: true,
@@ -142,10 +115,14 @@ impl Probe for Sudo {
         grants.truncate(MAX_GRANTS);
         let mut open_pam = Vec::new();
         for service in SERVICES {
-            open_pam.extend(pam::open_stack(observation, service)?);
+            // Without a file of its own a service has the stacks of `other`.
+            let used = service == "sudo" && has_sudo;
+            if pam::opens_for_anyone(observation, service, used)? {
+                open_pam.push(format!("/etc/pam.d/{service}"));
+            }
         }
         Ok(SudoFacts {
-            logging: logging(observation, &policy, version.as_deref(), sudo_rs)?,
+            logging: logging::logging(observation, &policy, version.as_deref(), sudo_rs)?,
             unauthenticated: policy
                 .defaults
                 .iter()
@@ -193,6 +170,32 @@ fn tools(observation: &mut Observation<'_>) -> Result<Vec<String>, Unobservable>
         }
     }
     Ok(tools)
+}
+
+/// The rules that this host's sudo goes by.
+fn load(
+    observation: &mut Observation<'_>,
+    sudo_rs: bool,
+    host_name: &str,
+) -> Result<Policy, Unobservable> {
+    if sudo_rs {
+        // It has no plugins, and rules of its own where this file exists.
+        let own = observation.stat("/etc/sudoers-rs")?.is_some();
+        let main = if own {
+            "/etc/sudoers-rs"
+        } else {
+            "/etc/sudoers"
+        };
+        return policy::load(observation, main, host_name);
+    }
+    let front_end = front_end::read(observation)?;
+    let mut policy = policy::load(observation, &front_end.sudoers, host_name)?;
+    if let Some(plugin) = front_end.foreign {
+        let problem = format!("/etc/sudo.conf: the plugin {plugin} decides instead of sudoers");
+        policy.problems.push(problem);
+        policy.complete = false;
+    }
+    Ok(policy)
 }
 
 fn host_name(observation: &mut Observation<'_>) -> Result<String, Unobservable> {
@@ -330,87 +333,21 @@ fn shown(default: &Default) -> String {
     format!("{}: {sign}{}{value}{scope}", default.source, setting.name)
 }
 
-/// Sources of `sudoers:` in nsswitch.conf beside the files.
+/// Sources of `sudoers:` in nsswitch.conf beside the files: of the first such line, in any case, as sudo reads it.
 fn directories(observation: &mut Observation<'_>) -> Result<Vec<String>, Unobservable> {
     let text = observation.text("/etc/nsswitch.conf")?.unwrap_or_default();
-    let line = text
-        .lines()
-        .filter_map(|line| line.split('#').next()?.trim().strip_prefix("sudoers:"))
-        .next_back()
-        .unwrap_or_default();
-    Ok(line
+    let sources = text.lines().find_map(|line| {
+        let (name, sources) = line.split('#').next()?.split_once(':')?;
+        name.trim()
+            .eq_ignore_ascii_case("sudoers")
+            .then_some(sources)
+    });
+    Ok(sources
+        .unwrap_or_default()
         .split_whitespace()
         .filter(|word| *word != "files" && !word.starts_with('['))
         .map(str::to_owned)
         .collect())
-}
-
-fn logging(
-    observation: &mut Observation<'_>,
-    policy: &Policy,
-    version: Option<&str>,
-    sudo_rs: bool,
-) -> Result<Logging, Unobservable> {
-    let global = |name: &str| {
-        policy
-            .defaults
-            .iter()
-            .rfind(|default| default.scope == "all" && default.setting.name == name)
-            .map(|default| &default.setting)
-    };
-    let logfile = global("logfile")
-        .filter(|setting| !setting.negated)
-        .and_then(|setting| setting.value.clone());
-    let syslog = global("syslog").is_none_or(|setting| !setting.negated)
-        && global("syslog_goodpri")
-            .is_none_or(|setting| !setting.negated && setting.value.as_deref() != Some("none"));
-    let allowed = global("log_allowed").is_none_or(|setting| !setting.negated);
-    let scoped = policy
-        .defaults
-        .iter()
-        .filter(|default| default.scope != "all")
-        .filter(|default| {
-            let setting = &default.setting;
-            match setting.name.as_str() {
-                "log_allowed" => setting.negated,
-                // With a log file the trace is kept all the same.
-                "syslog" => setting.negated && logfile.is_none(),
-                "syslog_goodpri" => {
-                    (setting.negated || setting.value.as_deref() == Some("none"))
-                        && logfile.is_none()
-                }
-                _ => false,
-            }
-        });
-    let mut sink = false;
-    for path in SINKS {
-        sink |= observation.stat(path)?.is_some();
-    }
-    Ok(Logging {
-        // sudo-rs knows no such settings: it always sends to syslog.
-        enabled: sudo_rs || (allowed && (syslog || logfile.is_some())),
-        disabled_in: if sudo_rs {
-            Vec::new()
-        } else {
-            scoped.map(shown).collect()
-        },
-        use_pty: match global("use_pty") {
-            Some(setting) => !setting.negated,
-            None => sudo_rs || version.is_some_and(uses_pty_by_default),
-        },
-        sink: sink || logfile.is_some(),
-        logfile,
-    })
-}
-
-/// `use_pty` is on by default from 1.9.14 on.
-fn uses_pty_by_default(version: &str) -> bool {
-    let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
-    let mut numbers = upstream
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|number| number.parse::<u32>().unwrap_or_default());
-    let mut next = || numbers.next().unwrap_or_default();
-    (next(), next(), next()) >= (1, 9, 14)
 }
 
 #[cfg(test)]

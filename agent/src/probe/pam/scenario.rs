@@ -19,16 +19,18 @@ pub(super) const FACTORS: [&str; 9] = [
     "pam_otp",
 ];
 /// Modules that do not ask who somebody is: they allow, deny or prepare by other rules.
-const PASSIVE: [&str; 26] = [
+const PASSIVE: [&str; 31] = [
     "pam_access",
     "pam_cap",
     "pam_debug",
     "pam_echo",
     "pam_env",
     "pam_faildelay",
+    "pam_gnome_keyring",
     "pam_group",
     "pam_issue",
     "pam_keyinit",
+    "pam_kwallet5",
     "pam_lastlog",
     "pam_limits",
     "pam_listfile",
@@ -39,8 +41,11 @@ const PASSIVE: [&str; 26] = [
     "pam_nologin",
     "pam_securetty",
     "pam_selinux",
+    "pam_sepermit",
     "pam_shells",
     "pam_succeed_if",
+    "pam_tally",
+    "pam_tally2",
     "pam_time",
     "pam_tty_audit",
     "pam_umask",
@@ -107,6 +112,16 @@ fn fixed(line: &Line, marks: Marks) -> Option<Returns> {
     } else {
         None
     }
+}
+
+/// pam_wheel(8) lets its group through only where it is told to trust it, and else has no opinion of it.
+fn wheel(line: &Line, marks: Marks) -> Returns {
+    let member = if line.has("trust") {
+        Code::SUCCESS
+    } else {
+        Code::IGNORE
+    };
+    vec![(member, marks), (Code::PERM_DENIED, marks)]
 }
 
 /// Whether a password that the module on line `judge` refuses is kept out of the password file on every way.
@@ -176,6 +191,7 @@ pub(super) fn opens_for_anyone(lines: &[Line]) -> Option<bool> {
         Some(LockCall::Authfail) => one(Code::IGNORE, marks),
         Some(_) => one(Code::SUCCESS, marks),
         None if PASSIVE.iter().any(|name| line.is(name)) => any(marks),
+        None if line.is("pam_wheel") => wheel(line, marks),
         None => fixed(line, marks).unwrap_or_else(|| one(Code::AUTH_ERR, marks)),
     })?;
     Some(found.iter().any(|end| end.success))
