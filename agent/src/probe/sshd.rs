@@ -22,6 +22,7 @@ mod package;
 mod pattern;
 mod process;
 mod public_key;
+mod start;
 mod syntax;
 
 use crypto::Digest;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Observation, Unobservable};
+use super::{Observation, Unobservable, unit};
 use crate::host::FileKind;
 
 /// Directories in order of precedence.
@@ -50,6 +50,16 @@ pub(super) fn assignments(
         }
     }
     Ok(found)
+}
+
+/// The assignments of one section of a unit with its drop-ins; none if there is no such unit or it is masked.
+pub(super) fn of_unit(
+    observation: &mut Observation<'_>,
+    name: &str,
+    section: &str,
+) -> Result<Vec<(String, String)>, Unobservable> {
+    let text = unit::text(observation, name)?.unwrap_or_default();
+    Ok(of_section(&text, section))
 }
 
 /// The assignments of a section; a backslash at the end of a line joins it with the next one.

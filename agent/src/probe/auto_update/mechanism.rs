@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::schedule::{TimerState, is_some_cron_installed, timers};
 use crate::probe::package_sources::setting;
-use crate::probe::systemd_config::assignments;
+use crate::probe::systemd_config::of_unit;
 use crate::probe::unit::units;
 use crate::probe::{Observation, Unobservable};
 
@@ -86,7 +86,7 @@ pub(in crate::probe) fn mechanisms(
 
 /// The command line of a service, program first; of several the last.
 fn arguments(observation: &mut Observation<'_>, stem: &str) -> Result<Vec<String>, Unobservable> {
-    let settings = assignments(observation, &format!("system/{stem}.service"), "Service")?;
+    let settings = of_unit(observation, &format!("{stem}.service"), "Service")?;
     let starts = settings.iter().filter(|(name, _)| name == "ExecStart");
     let last = starts.map(|(_, line)| line.as_str()).next_back();
     let words = last.unwrap_or_default().split_whitespace();

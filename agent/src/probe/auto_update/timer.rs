@@ -1,7 +1,7 @@
 //! What a timer and its service come to with all their drop-ins (systemd.timer(5), systemd.service(5)).
 
 use crate::host::HostError;
-use crate::probe::systemd_config::assignments;
+use crate::probe::systemd_config::of_unit;
 use crate::probe::{Observation, Unobservable};
 
 const HOUR: i64 = 3_600;
@@ -22,14 +22,13 @@ pub(super) fn effect(
     stem: &str,
     jobs: &[&str],
 ) -> Result<Effect, Unobservable> {
-    let timer = assignments(observation, &format!("system/{stem}.timer"), "Timer")?;
+    let timer = of_unit(observation, &format!("{stem}.timer"), "Timer")?;
     let service_name = format!("{stem}.service");
     let unit = effective(&timer, "Unit");
     if unit.last().is_some_and(|unit| *unit != service_name) {
         return Ok(Effect::Disarmed);
     }
-    let service = format!("system/{service_name}");
-    let starts = assignments(observation, &service, "Service")?;
+    let starts = of_unit(observation, &service_name, "Service")?;
     let starts_anything = starts.iter().any(|(name, _)| name == "ExecStart");
     let starts_job = effective(&starts, "ExecStart")
         .iter()
@@ -38,8 +37,8 @@ pub(super) fn effect(
     if starts_anything && !starts_job {
         return Ok(Effect::Disarmed);
     }
-    for name in [format!("system/{stem}.timer"), service] {
-        let unit = assignments(observation, &name, "Unit")?;
+    for name in [format!("{stem}.timer"), service_name] {
+        let unit = of_unit(observation, &name, "Unit")?;
         for path in effective(&unit, "ConditionPathExists") {
             if !holds(observation, path)? {
                 return Ok(Effect::Disarmed);

@@ -6,12 +6,13 @@ use super::config::{self, ConfigError};
 use super::evaluate::Given;
 use super::keyword;
 use super::process;
+use super::start;
 use super::syntax;
 use crate::host::HostError;
 use crate::probe::unit::{self, Unit, units};
 use crate::probe::{Observation, Unobservable, openrc};
 
-const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
+pub(super) const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
 /// What a socket starts for each connection.
 const TEMPLATES: [&str; 2] = ["ssh@.service", "sshd@.service"];
 const SOCKETS: [&str; 4] = [
@@ -20,13 +21,6 @@ const SOCKETS: [&str; 4] = [
     // systemd 256 and later make these by a generator wherever sshd is installed.
     "sshd-unix-local.socket",
     "sshd-vsock.socket",
-];
-/// Files from which start scripts take the daemon's options: Debian, Red Hat's family, SUSE, OpenRC.
-const OPTION_FILES: [(&str, &str); 4] = [
-    ("/etc/default/ssh", "SSHD_OPTS"),
-    ("/etc/sysconfig/sshd", "OPTIONS"),
-    ("/etc/sysconfig/ssh", "SSHD_OPTS"),
-    ("/etc/conf.d/sshd", "SSHD_OPTS"),
 ];
 /// A unit whose condition is that this file is absent.
 const NOT_TO_BE_RUN: &str = "/etc/ssh/sshd_not_to_be_run";
@@ -71,7 +65,7 @@ pub(in crate::probe) struct CommandLine {
 }
 
 impl CommandLine {
-    fn new(words: Vec<String>) -> CommandLine {
+    pub(super) fn new(words: Vec<String>) -> CommandLine {
         let mut line = CommandLine { words, file: None };
         line.file = line
             .options()
@@ -198,7 +192,7 @@ impl Daemon {
             state,
             pid,
             running,
-            boot: boot_options(observation, by_socket)?,
+            boot: start::options(observation, if by_socket { &TEMPLATES } else { &SERVICES })?,
         })
     }
 }
@@ -291,136 +285,6 @@ fn each_connection_has_its_own(
         }
     }
     Ok(false)
-}
-
-/// Options that the unit, or without one the start script, gives to sshd.
-fn boot_options(
-    observation: &mut Observation<'_>,
-    by_socket: bool,
-) -> Result<CommandLine, Unobservable> {
-    let services = if by_socket { TEMPLATES } else { SERVICES };
-    for service in services {
-        let Some(unit) = unit::text(observation, service)? else {
-            continue;
-        };
-        let mut environment = Vec::new();
-        for file in environment_files(&unit) {
-            if file.contains(['*', '?', '[', '%']) {
-                return Err(Unobservable::unparsable(
-                    service,
-                    "EnvironmentFile= with a pattern",
-                ));
-            }
-            if let Some(text) = observation.text(&file)? {
-                environment.extend(assignments(&text));
-            }
-        }
-        if let Some(words) = exec_start(&unit, &environment) {
-            return Ok(CommandLine::new(words));
-        }
-    }
-    let mut words = Vec::new();
-    for (file, name) in OPTION_FILES {
-        if let Some(text) = observation.text(file)? {
-            let options = assignments(&text);
-            words.extend(
-                value(&options, name)
-                    .and_then(syntax::words)
-                    .unwrap_or_default(),
-            );
-        }
-    }
-    Ok(CommandLine::new(words))
-}
-
-/// The files of `EnvironmentFile=`, in order; an empty one takes back those before it.
-fn environment_files(unit: &str) -> Vec<String> {
-    let mut files = Vec::new();
-    for line in unit.lines() {
-        let Some((key, value)) = line.trim().split_once('=') else {
-            continue;
-        };
-        if key.trim() != "EnvironmentFile" {
-            continue;
-        }
-        match value.trim().trim_start_matches('-') {
-            "" => files.clear(),
-            file => files.push(file.trim_matches('"').to_owned()),
-        }
-    }
-    files
-}
-
-/// The arguments of the last `ExecStart=` that runs sshd, with variables put in.
-fn exec_start(unit: &str, environment: &[(String, String)]) -> Option<Vec<String>> {
-    let mut environment = environment.to_vec();
-    let mut command = None;
-    for line in unit.replace("\\\n", " ").lines() {
-        let Some((key, value)) = line.trim().split_once('=') else {
-            continue;
-        };
-        match key.trim() {
-            "ExecStart" if value.trim().is_empty() => command = None,
-            "ExecStart" => command = Some(value.trim().to_owned()),
-            // EnvironmentFile= is read after Environment= and wins.
-            "Environment" => {
-                for word in syntax::words(value).unwrap_or_default() {
-                    if let Some((name, value)) = word.split_once('=') {
-                        environment.insert(0, (name.to_owned(), value.to_owned()));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    let command = command?;
-    let words = syntax::words(command.trim_start_matches(['@', '-', ':', '+', '!']))?;
-    let mut arguments = Vec::new();
-    for word in words.iter().skip(1) {
-        match word.strip_prefix('$') {
-            Some(name) if name.starts_with('{') => {
-                let name = name.trim_matches(['{', '}']);
-                arguments.push(value(&environment, name).unwrap_or_default().to_owned());
-            }
-            Some(name) => arguments.extend(
-                value(&environment, name)
-                    .and_then(syntax::words)
-                    .unwrap_or_default(),
-            ),
-            None => arguments.push(word.clone()),
-        }
-    }
-    arguments.retain(|argument| !argument.is_empty());
-    Some(arguments)
-}
-
-fn assignments(text: &str) -> Vec<(String, String)> {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with(['#', ';']));
-    lines
-        .filter_map(|line| {
-            let (name, value) = line
-                .strip_prefix("export ")
-                .unwrap_or(line)
-                .split_once('=')?;
-            let value = value.trim();
-            let unquoted = ['"', '\'']
-                .iter()
-                .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
-                .unwrap_or(value);
-            Some((name.trim().to_owned(), unquoted.to_owned()))
-        })
-        .collect()
-}
-
-fn value<'e>(environment: &'e [(String, String)], name: &str) -> Option<&'e str> {
-    environment
-        .iter()
-        .rev()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]

@@ -1,9 +1,18 @@
 //! Listening daemons beside the service: started by hand, or by a unit of another name, for a port of their own.
 
-use super::daemon::CommandLine;
+use std::collections::BTreeSet;
+
+use super::daemon::{CommandLine, SERVICES};
 use super::process;
+use super::start::{self, Start};
 use crate::host::{FileKind, HostError};
+use crate::probe::unit::{self, units};
 use crate::probe::{Observation, Unobservable};
+
+/// Where administrators put units of their own.
+const OWN_UNITS: [&str; 2] = ["/etc/systemd/system", "/usr/local/lib/systemd/system"];
+/// Most of them that are looked at.
+const MAX_UNITS: usize = 300;
 
 /// Most bytes of a process title.
 const MAX_TITLE: usize = 256 * 1024;
@@ -15,6 +24,37 @@ pub(super) struct Others {
     pub(super) lines: Vec<CommandLine>,
     /// Whether the options of all of them are known.
     pub(super) complete: bool,
+}
+
+/// What a boot of an unpacked root would start: enabled services of the administrator's own that run sshd.
+fn at_boot(observation: &mut Observation<'_>, others: &mut Others) -> Result<(), Unobservable> {
+    let mut names = BTreeSet::new();
+    for directory in OWN_UNITS {
+        for entry in observation.list(directory)?.unwrap_or_default() {
+            let is_unit = entry.kind != FileKind::Directory && entry.name.ends_with(".service");
+            if is_unit && !entry.name.contains('@') && !SERVICES.contains(&entry.name.as_str()) {
+                names.insert(entry.name);
+            }
+        }
+    }
+    others.complete &= names.len() <= MAX_UNITS;
+    let names: Vec<&str> = names.iter().take(MAX_UNITS).map(String::as_str).collect();
+    for (name, unit) in units(observation, &names)? {
+        if !unit.enabled {
+            continue;
+        }
+        let text = unit::text(observation, &name)?.unwrap_or_default();
+        match start::of_unit(observation, &name, &text)? {
+            Start::Sshd(words) => {
+                let line = CommandLine::new(words);
+                if !others.lines.contains(&line) {
+                    others.lines.push(line);
+                }
+            }
+            Start::Other(_) | Start::Nothing => {}
+        }
+    }
+    Ok(())
 }
 
 /// Listening processes of sshd other than `known`. A container's daemon is not this host's: its processes are in another
@@ -31,6 +71,7 @@ pub(super) fn find(
         complete: true,
     };
     if !observation.is_live() {
+        at_boot(observation, &mut others)?;
         return Ok(others);
     }
     let host = observation.host();
