@@ -13,6 +13,7 @@ use super::debian::archive::{Archive, Archives};
 use super::debian::configuration::Configuration;
 use super::debian::origin::{self, Pattern};
 use super::debian::package::Package;
+use super::debian::preference;
 use super::packages::{self, Manager};
 use super::{Observation, Probe, Unobservable};
 use mechanism::Mechanism;
@@ -74,6 +75,8 @@ pub struct AutoUpdateFacts {
     security: Vec<String>,
     /// Those of them that no pattern matches in any enabled component.
     uncovered: Vec<String>,
+    /// Security archives that pins (apt_preferences(5)) for every package keep from being installed from.
+    pinned_away: Vec<String>,
     /// Enabled archives without a release file on disk: no pattern can be compared with them.
     unfetched: Vec<String>,
     /// `Package-Blacklist`: expressions whose packages are never upgraded.
@@ -121,6 +124,11 @@ impl Probe for AutoUpdate {
         let uncovered = security
             .iter()
             .filter(|archive| !is_covered(archive, &patterns));
+        let pins = preference::read(observation)?;
+        let pinned_away = security.iter().filter(|archive| {
+            let release = archive.release.as_ref();
+            release.is_some_and(|release| preference::keeps_out(&pins, release, &archive.site()))
+        });
         let unfetched = archives
             .archives
             .iter()
@@ -137,6 +145,7 @@ impl Probe for AutoUpdate {
                 .map(|pattern| pattern.text().to_owned())
                 .collect(),
             uncovered: uncovered.map(|archive| archive.name()).collect(),
+            pinned_away: pinned_away.map(|archive| archive.name()).collect(),
             unfetched: unfetched.map(Archive::name).collect(),
             security: security.iter().map(|archive| archive.name()).collect(),
             excluded: excluded.len() as u64,
@@ -212,14 +221,13 @@ fn is_covered(archive: &Archive, patterns: &[Pattern]) -> bool {
     let Some(release) = &archive.release else {
         return false;
     };
-    let name = archive.name();
-    let site = name.split('/').next().unwrap_or_default();
+    let site = archive.site();
     patterns.iter().any(|pattern| {
         archive
             .source
             .components
             .iter()
-            .any(|component| pattern.matches(release, site, component))
+            .any(|component| pattern.matches(release, &site, component))
     })
 }
 

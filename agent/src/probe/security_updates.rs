@@ -323,11 +323,10 @@ fn mark_pinned(pending: &mut [Pending], archives: &Archives, pins: &[Pin]) {
         let archive = archives
             .security()
             .find(|archive| archive.name() == update.archive);
-        update.pinned = archive
-            .and_then(|archive| archive.release.as_ref())
-            .is_some_and(|release| {
-                preference::keeps_back(pins, &update.name, release, &update.available)
-            });
+        let from = archive.and_then(|archive| Some((archive.release.as_ref()?, archive.site())));
+        update.pinned = from.is_some_and(|(release, site)| {
+            preference::keeps_back(pins, &update.name, (release, &site), &update.available)
+        });
     }
 }
 

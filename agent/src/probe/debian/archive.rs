@@ -119,6 +119,13 @@ impl Archive {
         format!("{host}/{path} {}", self.source.suite)
     }
 
+    /// The host that the archive is on; nothing for one on this host's own disks.
+    #[must_use]
+    pub fn site(&self) -> String {
+        let name = self.name();
+        name.split('/').next().unwrap_or_default().to_owned()
+    }
+
     /// The package indexes that apt would fetch: those that the release file has for the enabled components and
     /// architectures, but the empty ones.
     #[must_use]

@@ -52,37 +52,64 @@ impl Pin {
             .any(|pattern| matches_glob(pattern, package))
     }
 
-    /// Whether the pin is about this version from this archive.
-    fn selects(&self, release: &Release, version: &str) -> bool {
-        let (kind, rest) = self.what.split_once(' ').unwrap_or((&self.what, ""));
+    /// Whether the pin is about this version from this archive on `site`.
+    fn selects(&self, release: &Release, site: &str, version: &str) -> bool {
+        let (kind, rest) = self
+            .what
+            .split_once([' ', '\t'])
+            .unwrap_or((&self.what, ""));
         match kind {
             "version" => matches_glob(rest.trim(), version),
-            "release" => rest.split(',').all(|term| {
-                let Some((name, value)) = term.split_once('=') else {
-                    return false;
-                };
-                let field = match name.trim() {
-                    "o" => &release.origin,
-                    "l" => &release.label,
-                    "a" => &release.suite,
-                    "n" => &release.codename,
-                    _ => return true,
-                };
-                matches_glob(value.trim(), field)
-            }),
+            "origin" => matches_glob(rest.trim().trim_matches('"'), site),
+            "release" => selects_release(rest, release),
             _ => false,
         }
     }
+
+    fn is_for_all(&self) -> bool {
+        self.packages.iter().any(|pattern| pattern == "*")
+    }
+}
+
+fn selects_release(terms: &str, release: &Release) -> bool {
+    terms.split(',').all(|term| {
+        // A word alone is the suite or the code name.
+        let Some((name, value)) = term.split_once('=') else {
+            let names = [&release.suite, &release.codename];
+            return names.iter().any(|name| matches_glob(term.trim(), name));
+        };
+        let field = match name.trim() {
+            "o" => &release.origin,
+            "l" => &release.label,
+            "a" => &release.suite,
+            "n" => &release.codename,
+            _ => return true,
+        };
+        matches_glob(value.trim().trim_matches('"'), field)
+    })
+}
+
+/// Whether pins for every package keep an archive as a whole from being chosen over what is installed.
+#[must_use]
+pub fn keeps_out(pins: &[Pin], release: &Release, site: &str) -> bool {
+    let whole = |pin: &&Pin| pin.is_for_all() && !pin.what.starts_with("version");
+    pins.iter()
+        .filter(whole)
+        .any(|pin| pin.priority <= 100 && pin.selects(release, site, ""))
 }
 
 /// Whether pins keep `version` of `package` from being chosen: a priority below that of what is installed, or a pin of
 /// the package to something else.
 #[must_use]
-pub fn keeps_back(pins: &[Pin], package: &str, release: &Release, version: &str) -> bool {
+pub fn keeps_back(
+    pins: &[Pin],
+    package: &str,
+    (release, site): (&Release, &str),
+    version: &str,
+) -> bool {
     pins.iter().filter(|pin| pin.names(package)).any(|pin| {
-        let selected = pin.selects(release, version);
-        let for_all = pin.packages.iter().any(|pattern| pattern == "*");
-        (selected && pin.priority <= 100) || (!selected && !for_all && pin.priority > 500)
+        let selected = pin.selects(release, site, version);
+        (selected && pin.priority <= 100) || (!selected && !pin.is_for_all() && pin.priority > 500)
     })
 }
 
@@ -94,6 +121,7 @@ mod tests {
     fn pins_that_keep_an_update_back() {
         let release = Release {
             label: "Debian-Security".into(),
+            codename: "bookworm-security".into(),
             ..Release::default()
         };
         let pin = |packages: &str, what: &str, priority: i64| Pin {
@@ -109,12 +137,16 @@ mod tests {
             (pin("*", "release l=Debian-Security", -1), true),
             (pin("*", "release l=Debian", 990), false),
             (pin("nginx", "version *", -1), false),
+            (pin("*", "origin \"security.debian.org\"", -1), true),
+            (pin("*", "origin deb.debian.org", -1), false),
+            (pin("*", "release bookworm-security", 1), true),
+            (pin("*", "release bookworm", 1), false),
         ] {
             assert_eq!(
                 keeps_back(
                     std::slice::from_ref(&pin),
                     "openssl",
-                    &release,
+                    (&release, "security.debian.org"),
                     "3.0.15-1~deb12u1"
                 ),
                 expected,
