@@ -30,7 +30,9 @@ impl Probe for KeyFiles {
     type Facts = KeyFileFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<KeyFileFacts, Unobservable> {
-        let uid_min = LoginDefs::read(observation)?.number("UID_MIN", DEFAULT_UID_MIN)?;
+        let uid_min = LoginDefs::read(observation)?
+            .number("UID_MIN")
+            .unwrap_or(DEFAULT_UID_MIN);
         let mut facts = KeyFileFacts {
             accounts: Vec::new(),
             unclear: Vec::new(),

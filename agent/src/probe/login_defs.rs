@@ -19,7 +19,9 @@ impl LoginDefs {
         let assignment = |line: &str| {
             let line = line.trim();
             let (name, value) = line.split_once([' ', '\t', '='])?;
-            let value = value.trim_matches([' ', '\t', '"']);
+            // As shadow's tools cut it: quotes may stand around it, and what follows them does not count.
+            let value = value.trim_start_matches([' ', '\t', '"']);
+            let value = value.split('"').next().unwrap_or_default();
             (!line.starts_with('#')).then(|| (name.to_owned(), value.to_owned()))
         };
         LoginDefs(text.lines().filter_map(assignment).collect())
@@ -34,14 +36,10 @@ impl LoginDefs {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The value of `name` as a number, or `default` if there is none.
-    pub(super) fn number(&self, name: &str, default: i64) -> Result<i64, Unobservable> {
-        let Some(value) = self.get(name) else {
-            return Ok(default);
-        };
-        number(value).ok_or_else(|| {
-            Unobservable::unparsable("/etc/login.defs", format!("{name} is no number"))
-        })
+    /// The value of `name`; `None` without a line, or for one that is no number, which the tools complain of and then do
+    /// as without it. A remark behind a number makes it none.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        number(self.get(name)?)
     }
 }
 
@@ -70,10 +68,15 @@ mod tests {
         let defs = LoginDefs::parse(
             "#UID_MIN 5\nUID_MIN\t\t 1000\nPASS_MAX_DAYS 99999\nPASS_MAX_DAYS 0x5a\nX\nSYS \"a b\"\nBAD ten\n",
         );
-        assert_eq!(defs.number("UID_MIN", 7).unwrap(), 1000);
-        assert_eq!(defs.number("PASS_MAX_DAYS", 7).unwrap(), 90);
-        assert_eq!(defs.number("NONE", 7).unwrap(), 7);
-        assert!(defs.number("BAD", 7).is_err());
+        assert_eq!(defs.number("UID_MIN"), Some(1000));
+        assert_eq!(defs.number("PASS_MAX_DAYS"), Some(90));
+        assert_eq!(defs.number("NONE"), None);
+        assert_eq!(defs.number("BAD"), None);
         assert_eq!(defs.get("SYS"), Some("a b"));
+        let defs = LoginDefs::parse("A \"300\"  # why\nB 300 # why\nC \"300\nD\t300   \n");
+        assert_eq!(defs.number("A"), Some(300));
+        assert_eq!(defs.number("B"), None);
+        assert_eq!(defs.number("C"), Some(300));
+        assert_eq!(defs.number("D"), Some(300));
     }
 }

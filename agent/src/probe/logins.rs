@@ -111,7 +111,9 @@ impl Probe for Logins {
     type Facts = LoginFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<LoginFacts, Unobservable> {
-        let uid_min = LoginDefs::read(observation)?.number("UID_MIN", DEFAULT_UID_MIN)?;
+        let uid_min = LoginDefs::read(observation)?
+            .number("UID_MIN")
+            .unwrap_or(DEFAULT_UID_MIN);
         let mut wanted: Vec<LocalAccount> = nss::accounts(observation)?.entries;
         wanted.retain(|account| {
             account.uid == 0 || account.is_person(uid_min) && account.has_login_shell()

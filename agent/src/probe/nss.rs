@@ -15,6 +15,8 @@ pub(super) use password::{Password, Scheme, State};
 pub(super) use shadow::ShadowEntry;
 pub(super) use switch::services;
 
+use std::collections::BTreeSet;
+
 use super::{Observation, Unobservable};
 use crate::host::{HostError, MAX_FILE_BYTES};
 
@@ -70,22 +72,45 @@ impl<T: Record> Table<T> {
     }
 }
 
-/// `/etc/passwd`, which every host has.
+/// Services that hold further names on this host's disks, in files of the same form: nss_altfiles of ostree and
+/// nss_extrausers of Debian and Ubuntu Core.
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("altfiles", "/usr/lib"),
+    ("extrausers", "/var/lib/extrausers"),
+];
+
+/// Folders of [`ELSEWHERE`] that nsswitch.conf names for `database`.
+fn elsewhere(
+    observation: &mut Observation<'_>,
+    database: &str,
+) -> Result<Vec<&'static str>, Unobservable> {
+    let services = services(observation, database)?;
+    let named = ELSEWHERE
+        .iter()
+        .filter(|(service, _)| services.iter().any(|known| known == service));
+    Ok(named.map(|(_, folder)| *folder).collect())
+}
+
+/// `/etc/passwd`, which every host has, and what other local services add to it: names that it has not.
 pub(super) fn accounts(
     observation: &mut Observation<'_>,
 ) -> Result<Table<LocalAccount>, Unobservable> {
-    read(observation, "/etc/passwd")?.ok_or_else(|| missing("/etc/passwd"))
+    let mut table: Table<LocalAccount> =
+        read(observation, "/etc/passwd")?.ok_or_else(|| missing("/etc/passwd"))?;
+    for folder in elsewhere(observation, "passwd")? {
+        let path = format!("{folder}/passwd");
+        let more: Table<LocalAccount> = read(observation, &path)?.unwrap_or_default();
+        let known: BTreeSet<String> = table.entries.iter().map(|a| a.name.clone()).collect();
+        let new = more
+            .entries
+            .into_iter()
+            .filter(|more| !known.contains(&more.name));
+        table.entries.extend(new);
+    }
+    Ok(table)
 }
 
-/// Accounts of another file of that form, such as those of nss_altfiles; none if it does not exist.
-pub(super) fn more_accounts(
-    observation: &mut Observation<'_>,
-    path: &str,
-) -> Result<Vec<LocalAccount>, Unobservable> {
-    Ok(read(observation, path)?.unwrap_or_default().entries)
-}
-
-/// As [`more_accounts`] for groups.
+/// Groups of another file of that form; none if it does not exist.
 pub(super) fn more_groups(
     observation: &mut Observation<'_>,
     path: &str,
@@ -93,16 +118,33 @@ pub(super) fn more_groups(
     Ok(read(observation, path)?.unwrap_or_default().entries)
 }
 
-/// `/etc/shadow`; `None` on a host without one.
+/// `/etc/shadow` with what other local services add to it; `None` on a host without any.
 pub(super) fn shadow(
     observation: &mut Observation<'_>,
 ) -> Result<Option<Table<ShadowEntry>>, Unobservable> {
-    read(observation, "/etc/shadow")
+    let mut table: Option<Table<ShadowEntry>> = read(observation, "/etc/shadow")?;
+    for folder in elsewhere(observation, "shadow")? {
+        if let Some(more) = read(observation, &format!("{folder}/shadow"))? {
+            table.get_or_insert_default().entries.extend(more.entries);
+        }
+    }
+    Ok(table)
 }
 
-/// `/etc/group`, which every host has.
+/// `/etc/group`, which every host has, and what other local services add to it: groups, and members of those it has.
 pub(super) fn groups(observation: &mut Observation<'_>) -> Result<Table<LocalGroup>, Unobservable> {
-    read(observation, "/etc/group")?.ok_or_else(|| missing("/etc/group"))
+    let mut table: Table<LocalGroup> =
+        read(observation, "/etc/group")?.ok_or_else(|| missing("/etc/group"))?;
+    for folder in elsewhere(observation, "group")? {
+        for more in more_groups(observation, &format!("{folder}/group"))? {
+            let known = table.entries.iter_mut();
+            match known.into_iter().find(|known| known.name == more.name) {
+                Some(known) => known.members.extend(more.members),
+                None => table.entries.push(more),
+            }
+        }
+    }
+    Ok(table)
 }
 
 /// `/etc/gshadow`; `None` on a host without one.

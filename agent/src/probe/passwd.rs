@@ -87,7 +87,9 @@ impl Probe for Passwd {
 
     fn observe(observation: &mut Observation<'_>) -> Result<PasswdFacts, Unobservable> {
         let table = nss::accounts(observation)?;
-        let uid_min = LoginDefs::read(observation)?.number("UID_MIN", DEFAULT_UID_MIN)?;
+        let uid_min = LoginDefs::read(observation)?
+            .number("UID_MIN")
+            .unwrap_or(DEFAULT_UID_MIN);
         let mut accounts: Vec<Account> = table
             .entries
             .iter()

@@ -217,7 +217,9 @@ struct People {
 
 impl People {
     fn read(observation: &mut Observation<'_>) -> Result<People, Unobservable> {
-        let uid_min = LoginDefs::read(observation)?.number("UID_MIN", DEFAULT_UID_MIN)?;
+        let uid_min = LoginDefs::read(observation)?
+            .number("UID_MIN")
+            .unwrap_or(DEFAULT_UID_MIN);
         let accounts = nss::accounts(observation)?.entries;
         let groups = nss::groups(observation)?.entries;
         let people: Vec<_> = accounts

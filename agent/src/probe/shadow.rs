@@ -204,10 +204,6 @@ impl Probe for Shadow {
 impl Defaults {
     fn read(observation: &mut Observation<'_>) -> Result<Defaults, Unobservable> {
         let defs = LoginDefs::read(observation)?;
-        let number = |name: &str| match defs.get(name) {
-            Some(_) => defs.number(name, 0).map(Some),
-            None => Ok(None),
-        };
         let useradd = observation
             .text("/etc/default/useradd")?
             .unwrap_or_default();
@@ -217,8 +213,8 @@ impl Defaults {
             .find_map(|line| line.trim().strip_prefix("INACTIVE="))
             .and_then(|value| value.trim_matches('"').parse::<i64>().ok());
         Ok(Defaults {
-            max_days: number("PASS_MAX_DAYS")?,
-            warn_days: number("PASS_WARN_AGE")?,
+            max_days: defs.number("PASS_MAX_DAYS"),
+            warn_days: defs.number("PASS_WARN_AGE"),
             inactive_days: inactive.filter(|days| *days >= 0),
             scheme: defs.get("ENCRYPT_METHOD").map(str::to_lowercase),
         })

@@ -52,21 +52,8 @@ impl Names {
         let mut services: BTreeSet<String> = BTreeSet::new();
         services.extend(nss::services(observation, "passwd")?);
         services.extend(nss::services(observation, "group")?);
-        let mut accounts = nss::accounts(observation)?.entries;
-        let mut groups = nss::groups(observation)?.entries;
-        let elsewhere = [
-            ("altfiles", "/usr/lib"),
-            ("extrausers", "/var/lib/extrausers"),
-        ];
-        for (_, directory) in elsewhere
-            .iter()
-            .filter(|(service, _)| services.contains(*service))
-        {
-            let passwd = format!("{directory}/passwd");
-            accounts.extend(nss::more_accounts(observation, &passwd)?);
-            let group = format!("{directory}/group");
-            groups.extend(nss::more_groups(observation, &group)?);
-        }
+        let accounts = nss::accounts(observation)?.entries;
+        let groups = nss::groups(observation)?.entries;
         let mut explained = vec![
             Explained {
                 first: DYNAMIC.0,
