@@ -2,7 +2,7 @@
 
 pub(super) mod mechanism;
 pub(super) mod schedule;
-mod timer;
+pub(super) mod timer;
 
 use evidence::outcome::Reason;
 use regex::Regex;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::config::Patterns;
+use super::auto_update::timer::{self, Effect};
 use super::unit::units;
 use super::{Observation, Probe, Unobservable, installation};
 use crate::host::{FileKind, HostError};
@@ -26,8 +27,11 @@ pub struct LogrotateFacts {
     patterns: u64,
     /// `logrotate.timer` is active; always false on an unpacked root.
     timer_active: bool,
-    /// `logrotate.timer` starts at boot.
+    /// `logrotate.timer` starts at boot, comes at some time, and what it starts is logrotate.
     timer_enabled: bool,
+    /// Seconds between two of its runs at the most; absent if no file says when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timer_every: Option<i64>,
     /// What `/etc/cron.daily/logrotate` does.
     cron: Cron,
     /// The last change of the state file, which every run writes.
@@ -113,13 +117,24 @@ impl Probe for Logrotate {
             last_run = last_run.max(observation.stat(path)?.map(|stat| stat.mtime));
         }
         let units = units(observation, &[SERVICE, TIMER])?;
-        let timer = units.get(TIMER);
+        let clock = units.get(TIMER);
         let service = units.get(SERVICE);
+        let on = clock.is_some_and(|unit| unit.enabled && !unit.masked)
+            && service.is_none_or(|unit| !unit.masked);
+        let effect = if on {
+            timer::effect(observation, "logrotate", &["logrotate"])?
+        } else {
+            Effect::Disarmed
+        };
         Ok(LogrotateFacts {
             installed: patterns.is_some() && observation.stat(PROGRAM)?.is_some(),
             patterns: patterns.map_or(0, |patterns| patterns.len() as u64),
-            timer_active: timer.is_some_and(|unit| unit.active),
-            timer_enabled: timer.is_some_and(|unit| unit.enabled && !unit.masked),
+            timer_active: clock.is_some_and(|unit| unit.active),
+            timer_enabled: effect != Effect::Disarmed,
+            timer_every: match effect {
+                Effect::Runs(every) => every,
+                Effect::Disarmed => None,
+            },
             cron: cron(observation)?,
             last_run,
             last_result: service

@@ -9,7 +9,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// What it comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(in crate::probe) enum Effect {
     /// It starts the program, at least every so many seconds; `None` if no file says when.
     Runs(Option<i64>),
     /// It starts something else, or never.
@@ -17,7 +17,7 @@ pub(super) enum Effect {
 }
 
 /// The effect of the timer and the service of this stem, which are to start one of the `jobs`.
-pub(super) fn effect(
+pub(in crate::probe) fn effect(
     observation: &mut Observation<'_>,
     stem: &str,
     jobs: &[&str],

@@ -21,6 +21,8 @@ pub(super) enum Filter {
     Narrow(String),
     /// Some, which may be about authentication.
     Unknown(String),
+    /// Some, among them surely all log-ons of one kind.
+    LogOns(String),
 }
 
 impl Filter {
@@ -29,8 +31,14 @@ impl Filter {
             (Filter::Select(a), Filter::Select(b)) => Filter::Select(a.and(b)),
             (Filter::Narrow(text), _) => Filter::Narrow(text.clone()),
             (_, Filter::Narrow(text)) => Filter::Narrow(text),
-            (Filter::Unknown(text), _) => Filter::Unknown(text.clone()),
-            (_, Filter::Unknown(text)) => Filter::Unknown(text),
+            (Filter::Select(set), Filter::LogOns(text)) if set.hold_log_ons() => {
+                Filter::LogOns(text)
+            }
+            (Filter::LogOns(text), Filter::Select(set)) if set.hold_log_ons() => {
+                Filter::LogOns(text.clone())
+            }
+            (Filter::Unknown(text) | Filter::LogOns(text), _) => Filter::Unknown(text.clone()),
+            (_, Filter::Unknown(text) | Filter::LogOns(text)) => Filter::Unknown(text),
         }
     }
 
@@ -40,7 +48,9 @@ impl Filter {
             Filter::Select(set) => Filter::Select(Messages::ALL.without(*set)),
             // All but a few.
             Filter::Narrow(_) => Filter::Select(Messages::ALL),
-            Filter::Unknown(text) => Filter::Unknown(format!("not ({text})")),
+            Filter::Unknown(text) | Filter::LogOns(text) => {
+                Filter::Unknown(format!("not ({text})"))
+            }
         }
     }
 }
@@ -62,7 +72,7 @@ pub(super) fn selected(text: &str) -> Option<Filter> {
 
 /// A condition of RainerScript.
 pub(super) fn condition_filter(condition: &str) -> Filter {
-    let text = condition.trim();
+    let text = without_parentheses(condition);
     let unknown = || Filter::Unknown(text.to_owned());
     if let Some(selector) = text
         .strip_prefix("prifilt(\"")
@@ -72,16 +82,9 @@ pub(super) fn condition_filter(condition: &str) -> Filter {
     }
     let lower = text.to_ascii_lowercase();
     if lower.contains(" or ") || lower.starts_with("not") || lower.contains(" not ") {
-        // Every part of a plain `or` must be narrow.
         let parts: Vec<&str> = text.split(" or ").collect();
-        let all_narrow = parts.len() > 1
-            && !text.contains(['(', ')'])
-            && !lower.contains("not ")
-            && parts
-                .iter()
-                .all(|part| matches!(condition_filter(part), Filter::Narrow(_)));
-        return if all_narrow {
-            Filter::Narrow(text.to_owned())
+        return if parts.len() > 1 && !lower.contains("not ") && !lower.contains(" and ") {
+            any_of(parts.into_iter().map(condition_filter).collect(), text)
         } else {
             unknown()
         };
@@ -113,6 +116,37 @@ pub(super) fn condition_filter(condition: &str) -> Filter {
     comparison(property, operation, value.trim_matches(['\'', '"']), text)
 }
 
+/// What stands in parentheses that hold the whole.
+fn without_parentheses(text: &str) -> &str {
+    let text = text.trim();
+    let inside = text
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'));
+    match inside {
+        Some(inside) if !inside.contains(['(', ')']) => inside.trim(),
+        _ => text,
+    }
+}
+
+/// The filter of conditions of which one must hold.
+fn any_of(parts: Vec<Filter>, text: &str) -> Filter {
+    let text = text.to_owned();
+    if parts.iter().any(|part| matches!(part, Filter::LogOns(_))) {
+        return Filter::LogOns(text);
+    }
+    if parts.iter().all(|part| matches!(part, Filter::Narrow(_))) {
+        return Filter::Narrow(text);
+    }
+    let sets = parts.iter().map(|part| match part {
+        Filter::Select(set) => Some(*set),
+        _ => None,
+    });
+    match sets.collect::<Option<Vec<Messages>>>() {
+        Some(sets) => Filter::Select(sets.into_iter().fold(Messages::NONE, Messages::or)),
+        None => Filter::Unknown(text),
+    }
+}
+
 fn comparison(property: &str, operation: &str, value: &str, text: &str) -> Filter {
     let property = property.to_ascii_lowercase();
     let operation = operation.to_ascii_lowercase();
@@ -126,7 +160,17 @@ fn comparison(property: &str, operation: &str, value: &str, text: &str) -> Filte
             let about_auth = AUTH_PROGRAMS
                 .iter()
                 .any(|program| program.starts_with(value) || value.starts_with(program));
-            if about_auth { unknown } else { narrow }
+            let all_of_one = AUTH_PROGRAMS
+                .iter()
+                .any(|program| match operation.as_str() {
+                    "isequal" => property != "syslogtag" && *program == value,
+                    _ => program.starts_with(value),
+                });
+            match (about_auth, all_of_one) {
+                (_, true) => Filter::LogOns(text.to_owned()),
+                (true, false) => unknown,
+                (false, false) => narrow,
+            }
         }
         // Messages that came from elsewhere.
         ("fromhost-ip", "!isequal") if value == "127.0.0.1" => narrow,
@@ -161,9 +205,6 @@ mod tests {
             assert_eq!(matches!(found, Filter::Narrow(_)), expected, "{text}");
         }
         for text in [
-            "$programname == 'sshd'",
-            "$programname startswith 's'",
-            "$programname == 'a1' or $programname == 'sshd'",
             "not ($programname == 'a1')",
             "$programname != 'a1'",
             "$msg contains 'session opened'",
@@ -177,6 +218,25 @@ mod tests {
                 "{text}"
             );
         }
+        for text in [
+            "$programname == 'sshd'",
+            "($programname == \"sudo\")",
+            "$programname startswith 's'",
+            "$programname == 'a1' or $programname == 'sshd'",
+        ] {
+            let found = condition_filter(text);
+            assert!(matches!(found, Filter::LogOns(_)), "{text}");
+        }
+        assert!(matches!(
+            condition_filter("$programname == 'sshd' and $msg contains 'preauth'"),
+            Filter::Unknown(_)
+        ));
+        assert_eq!(
+            condition_filter(
+                "$syslogfacility-text == 'auth' or ($syslogfacility-text == 'authpriv')"
+            ),
+            Filter::Select(Messages::parse("auth,authpriv.*").unwrap())
+        );
         let auth = Filter::Select(Messages::of_facility("authpriv").unwrap());
         assert_eq!(condition_filter("$syslogfacility-text == 'authpriv'"), auth);
         assert_eq!(condition_filter("prifilt(\"authpriv.*\")"), auth);

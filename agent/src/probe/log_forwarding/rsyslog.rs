@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Observation, Unobservable};
+use super::super::debian::origin::matches_glob;
+use super::super::{Observation, Unobservable, systemd_config};
 use super::filter::{Filter, condition_filter, selected};
 use super::input;
 use super::selector::Messages;
 use super::syntax::{self, Kind, Parameters, Statement};
-use super::{Forwarder, Program, Protocol, StatisticsFile};
+use super::{Forwarder, Program, Protocol, RSYSLOG, StatisticsFile};
 use crate::host::FileKind;
 
 const MAIN: &str = "/etc/rsyslog.conf";
@@ -32,11 +33,12 @@ pub(super) struct Found {
 
 /// Reads the configuration; `None` if there is none.
 pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Found>, Unobservable> {
-    if observation.stat(MAIN)?.is_none() {
+    let main = main_file(observation)?;
+    if observation.stat(&main)?.is_none() {
         return Ok(None);
     }
     let mut statements = Vec::new();
-    load(observation, MAIN, 0, &mut 0, &mut statements)?;
+    load(observation, &main, 0, &mut 0, &mut statements)?;
     let mut walk = Walk::default();
     for (file, statement) in &statements {
         if let Kind::Object(name, parameters, inside) = &statement.kind
@@ -53,6 +55,31 @@ pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Found>, U
     let statements = statements.iter().map(|(_, statement)| statement);
     walk.found.local_messages = input::receives_local(observation, statements)?;
     Ok(Some(walk.found))
+}
+
+/// The file that the unit has rsyslogd read: `-f` of its command line, or the usual one.
+fn main_file(observation: &mut Observation<'_>) -> Result<String, Unobservable> {
+    let service = systemd_config::of_unit(observation, RSYSLOG, "Service")?;
+    let start = service.iter().rfind(|(name, _)| name == "ExecStart");
+    let Some((_, line)) = start else {
+        return Ok(MAIN.to_owned());
+    };
+    let mut words = line.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    if !program.ends_with("rsyslogd") {
+        return Err(Unobservable::unparsable(
+            RSYSLOG,
+            format!("it starts {program}, so rsyslogd's options are not known"),
+        ));
+    }
+    let mut file = None;
+    while let Some(word) = words.next() {
+        if let Some(attached) = word.strip_prefix("-f") {
+            let apart = attached.is_empty();
+            file = if apart { words.next() } else { Some(attached) };
+        }
+    }
+    Ok(file.unwrap_or(MAIN).to_owned())
 }
 
 type Located = (String, Statement);
@@ -99,7 +126,7 @@ fn load(
     Ok(())
 }
 
-/// The files of an include, in the order of their names: one file, a directory, or `directory/*ending`.
+/// The files of an include, in the order of their names: one file, a directory, or a pattern of names in one directory.
 fn files(
     observation: &mut Observation<'_>,
     at: &str,
@@ -107,31 +134,30 @@ fn files(
 ) -> Result<Vec<String>, Unobservable> {
     let (directory, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     let odd = |text: &str| text.contains(['*', '?', '[', '{']);
-    let ending = match name.strip_prefix('*') {
-        Some(ending) => ending,
-        None if odd(name) => {
-            return Err(Unobservable::unparsable(at, format!("include {pattern}")));
-        }
-        None => {
-            let is_directory = observation
-                .stat(pattern)?
-                .is_some_and(|stat| stat.kind == FileKind::Directory);
-            if name.is_empty() || is_directory {
-                let all = format!("{}/*", pattern.trim_end_matches('/'));
-                return files(observation, at, &all);
-            }
-            return Ok(vec![pattern.to_owned()]);
-        }
-    };
-    if odd(ending) || odd(directory) || !pattern.starts_with('/') {
+    if odd(directory) || !pattern.starts_with('/') || name.contains(['{', '\\']) {
         return Err(Unobservable::unparsable(at, format!("include {pattern}")));
     }
+    if !odd(name) {
+        let is_directory = observation
+            .stat(pattern)?
+            .is_some_and(|stat| stat.kind == FileKind::Directory);
+        if name.is_empty() || is_directory {
+            let all = format!("{}/*", pattern.trim_end_matches('/'));
+            return files(observation, at, &all);
+        }
+        return Ok(vec![pattern.to_owned()]);
+    }
     let entries = observation.list(directory)?.unwrap_or_default();
-    Ok(entries
+    let mut names: Vec<String> = entries
         .into_iter()
-        .filter(|entry| entry.kind != FileKind::Directory)
-        .filter(|entry| entry.name.ends_with(ending) && !entry.name.starts_with('.'))
-        .map(|entry| format!("{directory}/{}", entry.name))
+        .filter(|entry| entry.kind != FileKind::Directory && !entry.name.starts_with('.'))
+        .map(|entry| entry.name)
+        .filter(|entry| matches_glob(name, entry))
+        .collect();
+    names.sort();
+    Ok(names
+        .into_iter()
+        .map(|name| format!("{directory}/{name}"))
         .collect())
 }
 
@@ -256,6 +282,11 @@ impl Walk {
         match filter {
             Filter::Select(set) => *live = live.without(*set),
             Filter::Narrow(text) => self.found.discards.push(text.clone()),
+            // What is left of these facilities is not all of them.
+            Filter::LogOns(text) => {
+                *live = live.without(Messages::of_log_ons());
+                self.found.discards.push(text.clone());
+            }
             Filter::Unknown(text) => {
                 return Err(format!(
                     "messages are dropped by a condition that is not understood: {text}"
@@ -383,7 +414,7 @@ impl Walk {
         };
         let (messages, conditional) = match filter {
             Filter::Select(set) => (live.and(*set), false),
-            Filter::Narrow(_) => (Messages::NONE, false),
+            Filter::Narrow(_) | Filter::LogOns(_) => (Messages::NONE, false),
             Filter::Unknown(_) => (Messages::NONE, true),
         };
         let default_port = if protocol == Protocol::Relp {

@@ -29,6 +29,23 @@ impl Messages {
         Messages(std::array::from_fn(|i| self.0[i] & !other.0[i]))
     }
 
+    pub(super) fn or(self, other: Messages) -> Messages {
+        Messages(std::array::from_fn(|i| self.0[i] | other.0[i]))
+    }
+
+    /// Whether all that programs say of log-ons is in the set.
+    pub(super) fn hold_log_ons(self) -> bool {
+        self.and(Messages::of_log_ons()) == Messages::of_log_ons()
+    }
+
+    /// What programs say of log-ons: `auth` and `authpriv`.
+    pub(super) fn of_log_ons() -> Messages {
+        let both = ["auth", "authpriv"]
+            .into_iter()
+            .filter_map(Messages::of_facility);
+        both.fold(Messages::NONE, Messages::or)
+    }
+
     /// Those of one facility.
     pub(super) fn of_facility(name: &str) -> Option<Messages> {
         let number = facility(name)?;
