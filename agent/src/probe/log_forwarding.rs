@@ -228,6 +228,20 @@ impl Probe for LogForwarding {
 /// journal-upload.conf(5): the whole journal over HTTP; certificates are checked unless trust is switched off.
 fn journal_upload(observation: &mut Observation<'_>) -> Result<Option<Forwarder>, Unobservable> {
     const PORT: &str = "19532";
+    let service = systemd_config::of_unit(observation, UPLOAD, "Service")?;
+    let start = service.iter().rfind(|(name, _)| name == "ExecStart");
+    // Options of the command line come over the file.
+    let overrules = |word: &str| {
+        ["-u", "--url", "--trust"]
+            .iter()
+            .any(|o| word.starts_with(o))
+    };
+    if start.is_some_and(|(_, line)| line.split_whitespace().any(overrules)) {
+        return Err(Unobservable::unparsable(
+            UPLOAD,
+            "its command line says where to, or whom to trust, which is not followed",
+        ));
+    }
     let assignments = systemd_config::assignments(observation, "journal-upload.conf", "Upload")?;
     let value = |name: &str| {
         let of_name = assignments.iter().rev().find(|(known, _)| known == name);

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use super::{Observation, Unobservable, unit};
 use crate::host::FileKind;
 
+const RUN: &str = "/run/systemd";
 /// Directories in order of precedence.
 const DIRECTORIES: [&str; 4] = [
     "/etc/systemd",
-    "/run/systemd",
+    RUN,
     "/usr/local/lib/systemd",
     "/usr/lib/systemd",
 ];
@@ -24,14 +25,17 @@ pub(super) fn assignments(
     section: &str,
 ) -> Result<Vec<(String, String)>, Unobservable> {
     let mut found = Vec::new();
-    for directory in DIRECTORIES {
+    let live = observation.is_live();
+    // What lies below /run is gone after a boot.
+    let directories = || DIRECTORIES.iter().filter(move |one| live || **one != RUN);
+    for directory in directories() {
         if let Some(text) = observation.text(&format!("{directory}/{name}"))? {
             found.extend(of_section(&text, section));
             break;
         }
     }
     let mut drop_ins: BTreeMap<String, String> = BTreeMap::new();
-    for directory in DIRECTORIES {
+    for directory in directories() {
         let directory = format!("{directory}/{name}.d");
         for entry in observation.list(&directory)?.unwrap_or_default() {
             if entry.name.ends_with(".conf") && entry.kind != FileKind::Directory {
