@@ -11,6 +11,7 @@ mod agent_process;
 mod apk_repository;
 mod asset;
 mod audit;
+mod audit_boot;
 mod audit_log;
 mod audit_loss;
 mod audit_rules;

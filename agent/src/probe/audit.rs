@@ -1,8 +1,9 @@
-//! Whether the kernel's audit is on and which process consumes it.
+//! Whether the kernel's audit is on and which process consumes it; on an unpacked root, what the next boot makes of both.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::audit_boot::{self, StateAtBoot};
 use super::unit::{Unit, units};
 use super::{Observation, Probe, Unobservable, system};
 use crate::host::{AuditStatus, HostError};
@@ -32,6 +33,24 @@ pub struct AuditFacts {
     auditd_enabled: bool,
     /// `systemd-journald-audit.socket` is active: journald reads the multicast group and never shows as consumer.
     journald_listens: bool,
+    /// An unpacked root: what takes effect when it boots. Absent on a live host, whose kernel tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_boot: Option<AtBoot>,
+}
+
+/// The audit after the boot of an unpacked root, from what is on disk.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AtBoot {
+    /// Whether events will be recorded.
+    state: StateAtBoot,
+    /// auditd starts and takes the kernel's events.
+    daemon: bool,
+    /// Why one of both is not so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hindrance: Option<String>,
+    /// What decides and cannot be told from files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
 }
 
 /// The kernel's audit status as far as it does not change with every event.
@@ -119,6 +138,17 @@ impl Probe for Audit {
         let units = units(observation, &[DAEMON, JOURNAL])?;
         let auditd = units.get(DAEMON);
         let socket = units.get(JOURNAL);
+        let at_boot = if observation.is_live() {
+            None
+        } else {
+            let found = audit_boot::read(observation)?;
+            Some(AtBoot {
+                state: found.state,
+                daemon: found.daemon,
+                hindrance: found.hindrance,
+                unknown: found.unknown,
+            })
+        };
         Ok(AuditFacts {
             kernel: status.map(kernel),
             boot_parameter,
@@ -126,6 +156,7 @@ impl Probe for Audit {
             auditd_installed: auditd.is_some_and(|unit| unit.exists),
             auditd_enabled: auditd.is_some_and(starts_at_boot),
             journald_listens: socket.is_some_and(|unit| unit.active),
+            at_boot,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Which classes of events the loaded audit rules record.
+//! Which classes of events the loaded audit rules record. On an unpacked root the rules are those that its boot would load.
 
 mod policy;
 mod rule;
@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use self::policy::{Abi, ClassName, Event, Need, Standing};
 use self::rule::Rule;
+use super::audit_boot::{self, RulesAtBoot};
 use super::{Observation, Probe, Unobservable, audit};
 use crate::host::HostError;
 
@@ -17,8 +18,15 @@ pub struct AuditRules;
 /// Facts of the loaded audit rules.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AuditRulesFacts {
-    /// The rules could be listed: not inside a container nor on an unpacked root, and the kernel has audit.
+    /// The rules could be listed: not inside a container, and the kernel has audit; on an unpacked root, something loads rules
+    /// at boot.
     listed: bool,
+    /// An unpacked root: what loads its rules at boot. Absent on a live host, whose kernel lists them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loaded_by: Option<String>,
+    /// The line at which loading stops at boot, and why: those behind it are not loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stops_at: Option<String>,
     /// How many rules are loaded.
     loaded: u64,
     /// Every class with what the rules record of it.
@@ -59,7 +67,11 @@ impl Probe for AuditRules {
     type Facts = AuditRulesFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<AuditRulesFacts, Unobservable> {
-        let listed = if audit::is_reachable(observation)? {
+        let mut at_boot = RulesAtBoot::default();
+        let listed = if !observation.is_live() {
+            at_boot = audit_boot::read(observation)?.rules;
+            at_boot.by.is_some().then(|| at_boot.lines.clone())
+        } else if audit::is_reachable(observation)? {
             list(observation)?
         } else {
             None
@@ -67,6 +79,8 @@ impl Probe for AuditRules {
         let Some(lines) = listed else {
             return Ok(AuditRulesFacts {
                 listed: false,
+                loaded_by: None,
+                stops_at: at_boot.stops_at,
                 loaded: 0,
                 classes: Vec::new(),
                 exceptions: Vec::new(),
@@ -88,6 +102,8 @@ impl Probe for AuditRules {
         }
         Ok(AuditRulesFacts {
             listed: true,
+            loaded_by: at_boot.by,
+            stops_at: at_boot.stops_at,
             loaded: rules.len() as u64,
             classes,
             exceptions: rules

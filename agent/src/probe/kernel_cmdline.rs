@@ -17,9 +17,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::word::Word;
+use super::unit::command;
 use super::{Observation, Probe, Unobservable};
+use crate::host::FileKind;
 
 const RUNNING: &str = "/proc/cmdline";
+/// What kernel-install(8) puts on the command line of each kernel; the first wins.
+const KERNEL_INSTALL: [&str; 2] = ["/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"];
+/// What update-grub(8) makes GRUB's menu from.
+const GRUB_SETTINGS: &str = "/etc/default/grub";
+const GRUB_DROP_INS: &str = "/etc/default/grub.d";
 
 /// The probe `kernel_cmdline`.
 pub struct KernelCmdline;
@@ -81,6 +88,57 @@ impl Probe for KernelCmdline {
     }
 }
 
+/// The command lines that the next boot may have, for probes that ask for one parameter. Where no boot loader has a menu yet
+/// (an image that gets it when it is written to disk), those that the settings for such a menu ask for.
+pub(super) fn at_next_boot(observation: &mut Observation<'_>) -> Result<Vec<String>, Unobservable> {
+    let entries = entry::next_boot(observation)?;
+    if !entries.is_empty() {
+        return Ok(entries.into_iter().map(|entry| entry.options).collect());
+    }
+    let mut lines = Vec::new();
+    for file in KERNEL_INSTALL {
+        if let Some(text) = observation.text(file)? {
+            lines.push(text);
+            break;
+        }
+    }
+    let mut settings = observation.text(GRUB_SETTINGS)?.unwrap_or_default();
+    for entry in observation.list(GRUB_DROP_INS)?.unwrap_or_default() {
+        if entry.name.ends_with(".cfg") && entry.kind == FileKind::Regular {
+            let path = format!("{GRUB_DROP_INS}/{}", entry.name);
+            settings.push('\n');
+            settings.push_str(&observation.text(&path)?.unwrap_or_default());
+        }
+    }
+    lines.extend(of_grub_settings(&settings));
+    Ok(lines)
+}
+
+/// The command line that settings of GRUB ask for. A later file often adds to what an earlier one set.
+fn of_grub_settings(text: &str) -> Option<String> {
+    let mut line: Option<String> = None;
+    for name in ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"] {
+        let mut current: Option<String> = None;
+        for (_, value) in command::assignments(text)
+            .into_iter()
+            .filter(|(known, _)| known == name)
+        {
+            let before = current.unwrap_or_default();
+            current = Some(
+                value
+                    .replace(&format!("${{{name}}}"), &before)
+                    .replace(&format!("${name}"), &before),
+            );
+        }
+        if let Some(current) = current {
+            let line = line.get_or_insert_default();
+            line.push_str(&current);
+            line.push(' ');
+        }
+    }
+    line
+}
+
 impl KernelCmdlineFacts {
     fn add(&mut self, at: At, source: String, text: &str) {
         let (words, hidden) = word::of_line(text);
@@ -98,5 +156,20 @@ impl KernelCmdlineFacts {
             modules: word::modules(&words),
             words,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_grub_add_up() {
+        let text = "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"audit=0\"\n#GRUB_CMDLINE_LINUX=\"x\"\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT console=ttyS0\"\n";
+        assert_eq!(
+            of_grub_settings(text).as_deref(),
+            Some("audit=0 quiet console=ttyS0 ")
+        );
+        assert_eq!(of_grub_settings("GRUB_TIMEOUT=5\n"), None);
     }
 }

@@ -43,6 +43,8 @@ pub use self::load::SshdLoad;
 use self::package::Version;
 pub(in crate::probe) use self::package::package_version;
 pub(in crate::probe) use self::public_key::PublicKey;
+pub(in crate::probe) use self::start::{Environment, assignments, command_line, value};
+pub(in crate::probe) use self::syntax::words;
 use super::{Observation, Probe, Unobservable};
 
 /// Where host keys are looked for unless `HostKey` says otherwise.

@@ -18,6 +18,9 @@
 //! An unpacked root is read as systemd.unit(5) would at boot: unit files, aliases, masks and `.wants`/`.requires` links of
 //! the persistent directories, and SysV scripts with a start link. Presets of a first boot are not foreseen.
 
+pub(super) mod boot;
+pub(super) mod command;
+mod condition;
 mod offline;
 mod show;
 mod text;

@@ -15,7 +15,7 @@ const OPTION_FILES: [(&str, &str); 4] = [
 ];
 
 /// Variables with their values; of two of one name the last counts.
-type Environment = Vec<(String, String)>;
+pub(in crate::probe) type Environment = Vec<(String, String)>;
 
 /// What a unit starts.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(super) fn options(
     Ok(CommandLine::new(words))
 }
 
-/// What a unit of this text starts, with the variables of the manager, of the unit and of its files put in.
+/// What a unit of this text starts.
 ///
 /// # Errors
 /// [`Unobservable`] if a file of its environment cannot be read.
@@ -72,8 +72,21 @@ pub(super) fn of_unit(
     name: &str,
     text: &str,
 ) -> Result<Start, Unobservable> {
+    Ok(Start::of(command_line(observation, name, text)?))
+}
+
+/// The program that a unit of this text starts and its arguments, with the variables of the manager, of the unit and of its
+/// files put in; `None` for nothing, or what cannot be cut into words.
+///
+/// # Errors
+/// [`Unobservable`] if a file of its environment cannot be read.
+pub(in crate::probe) fn command_line(
+    observation: &mut Observation<'_>,
+    name: &str,
+    text: &str,
+) -> Result<Option<Vec<String>>, Unobservable> {
     let Some(command) = command(text) else {
-        return Ok(Start::Nothing);
+        return Ok(None);
     };
     let mut environment = Environment::new();
     let manager = systemd_config::assignments(observation, "system.conf", "Manager")?;
@@ -96,7 +109,7 @@ pub(super) fn of_unit(
             environment.extend(assignments(&text, false));
         }
     }
-    Ok(start(&command, &environment))
+    Ok(expanded(&command, &environment))
 }
 
 /// The assignments of a unit, lines that go on joined.
@@ -143,43 +156,49 @@ fn environment_files(unit: &str) -> Vec<String> {
     files
 }
 
+impl Start {
+    fn of(words: Option<Vec<String>>) -> Start {
+        let words = words.unwrap_or_default();
+        match words.split_first() {
+            None => Start::Nothing,
+            Some((program, arguments)) if program.rsplit('/').next() == Some("sshd") => {
+                Start::Sshd(arguments.to_vec())
+            }
+            Some((program, _)) => Start::Other(program.clone()),
+        }
+    }
+}
+
 /// A command line, with variables put in.
-fn start(command: &str, environment: &Environment) -> Start {
+fn expanded(command: &str, environment: &Environment) -> Option<Vec<String>> {
     let program = command.trim_start_matches(['@', '-', ':', '+', '!', '|']);
     let renamed = command
         .get(..command.len() - program.len())
         .is_some_and(|signs| signs.contains('@'));
-    let Some(words) = syntax::words(program) else {
-        return Start::Nothing;
-    };
-    let Some((program, words)) = words.split_first() else {
-        return Start::Nothing;
-    };
-    if program.rsplit('/').next() != Some("sshd") {
-        return Start::Other(program.clone());
-    }
-    let mut arguments = Vec::new();
+    let words = syntax::words(program)?;
+    let (program, words) = words.split_first()?;
+    let mut found = vec![program.clone()];
     for word in words.iter().skip(usize::from(renamed)) {
         match word.strip_prefix('$') {
             Some(name) if name.starts_with('{') => {
                 let name = name.trim_matches(['{', '}']);
-                arguments.push(value(environment, name).unwrap_or_default().to_owned());
+                found.push(value(environment, name).unwrap_or_default().to_owned());
             }
-            Some(name) => arguments.extend(
+            Some(name) => found.extend(
                 value(environment, name)
                     .and_then(syntax::words)
                     .unwrap_or_default(),
             ),
-            None => arguments.push(word.clone()),
+            None => found.push(word.clone()),
         }
     }
-    arguments.retain(|argument| !argument.is_empty());
-    Start::Sshd(arguments)
+    found.retain(|word| !word.is_empty());
+    Some(found)
 }
 
 /// The assignments of a file of environment variables (systemd.exec(5), `EnvironmentFile=`), or of a script that a shell
 /// reads: the one difference that counts is that systemd passes over lines with `export`.
-fn assignments(text: &str, by_shell: bool) -> Environment {
+pub(in crate::probe) fn assignments(text: &str, by_shell: bool) -> Environment {
     let mut found = Environment::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -239,7 +258,7 @@ fn right_hand_side(text: &str) -> (String, usize) {
     (value, text.len())
 }
 
-fn value<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
+pub(in crate::probe) fn value<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
     environment
         .iter()
         .rev()
@@ -262,7 +281,7 @@ mod tests {
             false,
         );
         let unit = "[Service]\nEnvironmentFile=-/etc/default/ssh\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n";
-        let started = |text: &str| start(&command(text).unwrap(), &environment);
+        let started = |text: &str| Start::of(expanded(&command(text).unwrap(), &environment));
         assert_eq!(
             started(unit),
             sshd(&["-D", "-o", "PasswordAuthentication=yes", "-4"])

@@ -91,7 +91,7 @@ pub(super) fn delimited(rest: &mut Option<String>) -> Option<String> {
 
 /// Words by the newer rules: both quotes, backslash escapes, `#` at the start of a word ends the line. `None` if a
 /// quote is not closed.
-pub(super) fn words(text: &str) -> Option<Vec<String>> {
+pub(in crate::probe) fn words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut chars = text.chars().peekable();
     loop {
