@@ -100,6 +100,7 @@ mod sysctl;
 mod syslog_line;
 mod system;
 mod systemd_config;
+mod time_boot;
 mod time_sources;
 mod tls_listeners;
 mod tls_site;

@@ -15,6 +15,8 @@
 //!
 //! Daemons are found by their processes, which works without systemd too; one in a container is not counted. Errors and
 //! offsets are rounded up to the series 1, 2, 5, 10 …, so that facts change only when something changed.
+//!
+//! An unpacked root has no clock to ask: which services its boot would start, and with how many sources, stands in its place.
 
 pub(super) mod chrony;
 mod daemon;
@@ -28,7 +30,7 @@ use serde::Serialize;
 
 pub(super) use daemon::{DaemonKind, running};
 
-use super::{Observation, Probe, Unobservable, virtual_machine};
+use super::{Observation, Probe, Unobservable, time_boot, virtual_machine};
 use crate::host::HostError;
 
 /// The kernel lets the maximum error grow no further (NTP_PHASE_LIMIT).
@@ -47,6 +49,30 @@ pub struct ClockFacts {
     hypervisor: bool,
     /// Time daemons that run on this host, by kind.
     daemons: Vec<Daemon>,
+    /// An unpacked root: its time services, and what its boot would make of them. Absent on a live host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_boot: Option<Vec<BootService>>,
+}
+
+/// A time service of an unpacked root.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BootService {
+    /// Its unit, or its script of OpenRC.
+    name: String,
+    /// What it runs.
+    kind: DaemonKind,
+    /// It starts at boot.
+    starts: bool,
+    /// It goes on setting the clock.
+    disciplines: bool,
+    /// The sources that its configuration names.
+    sources: u64,
+    /// Why it does not start or does not set the clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hindrance: Option<String>,
+    /// What decides and cannot be told from files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
 }
 
 /// The kernel's clock discipline.
@@ -87,7 +113,9 @@ impl Probe for Clock {
     type Facts = ClockFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<ClockFacts, Unobservable> {
-        observation.require_live("the clock")?;
+        if !observation.is_live() {
+            return at_boot(observation);
+        }
         let kernel = match observation.host().clock_state() {
             Ok(state) => {
                 observation.note("adjtimex(2)");
@@ -113,8 +141,28 @@ impl Probe for Clock {
             kernel,
             hypervisor: virtual_machine::is_virtual(observation)?,
             daemons,
+            at_boot: None,
         })
     }
+}
+
+fn at_boot(observation: &mut Observation<'_>) -> Result<ClockFacts, Unobservable> {
+    let services = time_boot::services(observation)?;
+    let services = services.into_iter().map(|service| BootService {
+        name: service.name,
+        kind: service.kind,
+        starts: service.starts,
+        disciplines: service.disciplines,
+        sources: service.sources.len() as u64,
+        hindrance: service.hindrance,
+        unknown: service.unknown,
+    });
+    Ok(ClockFacts {
+        kernel: None,
+        hypervisor: false,
+        daemons: Vec::new(),
+        at_boot: Some(services.collect()),
+    })
 }
 
 impl Daemon {

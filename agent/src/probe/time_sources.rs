@@ -2,13 +2,14 @@
 //!
 //! chronyd tells its own list (`/usr/bin/chronyc -N -c sources`, and `authdata` for NTS), systemd-timesyncd the servers
 //! of its configuration, of the network (DHCP) or of its build (see the probe `clock` for the call). ntpd lists addresses
-//! only, so its configuration is read: `/etc/ntpsec/ntp.conf`, `/etc/ntp.conf`, with `includefile`.
+//! only, so its configuration is read: `/etc/ntpsec/ntp.conf`, `/etc/ntp.conf`, with `includefile`. On an unpacked root the
+//! configuration of each service that its boot would start is read (see [`time_boot`]).
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::clock::{DaemonKind, chrony, running, timesyncd};
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, time_boot};
 
 /// Deepest `includefile` of ntp.conf followed.
 const MAX_INCLUDES: usize = 8;
@@ -21,7 +22,7 @@ pub struct TimeSources;
 /// Facts about time sources.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TimeSourcesFacts {
-    /// Time daemons that run on this host.
+    /// Time daemons that run on this host, or on an unpacked root would at its boot.
     daemons: Vec<DaemonKind>,
     /// Every daemon told its sources.
     complete: bool,
@@ -35,11 +36,11 @@ pub struct TimeSourcesFacts {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct TimeSource {
     /// Name or address, as configured.
-    name: String,
+    pub(super) name: String,
     /// What it is.
-    kind: SourceKind,
+    pub(super) kind: SourceKind,
     /// Authenticated by Network Time Security (RFC 8915).
-    nts: bool,
+    pub(super) nts: bool,
 }
 
 /// What a time source is.
@@ -59,7 +60,9 @@ impl Probe for TimeSources {
     type Facts = TimeSourcesFacts;
 
     fn observe(observation: &mut Observation<'_>) -> Result<TimeSourcesFacts, Unobservable> {
-        observation.require_live("the sources of the clock")?;
+        if !observation.is_live() {
+            return at_boot(observation);
+        }
         let daemons = running(observation)?;
         let mut sources = Vec::new();
         let mut problems = Vec::new();
@@ -94,6 +97,31 @@ impl Probe for TimeSources {
             references: sources,
         })
     }
+}
+
+/// The sources of what the boot of an unpacked root would start.
+fn at_boot(observation: &mut Observation<'_>) -> Result<TimeSourcesFacts, Unobservable> {
+    let mut facts = TimeSourcesFacts {
+        daemons: Vec::new(),
+        complete: true,
+        problems: Vec::new(),
+        references: Vec::new(),
+    };
+    for service in time_boot::services(observation)? {
+        if let Some(unknown) = service.unknown {
+            facts.complete = false;
+            facts
+                .problems
+                .push(format!("{}: cannot tell {unknown}", service.name));
+        }
+        if service.starts {
+            facts.daemons.push(service.kind);
+            facts.references.extend(service.sources);
+        }
+    }
+    facts.references.sort();
+    facts.references.dedup();
+    Ok(facts)
 }
 
 fn of_chrony(
@@ -134,7 +162,7 @@ fn of_ntpd(
 }
 
 /// `server NAME [options]`, `pool`, `peer`, `refclock TYPE`; a server `127.127.t.u` is a reference clock.
-fn read_ntp_conf(
+pub(super) fn read_ntp_conf(
     observation: &mut Observation<'_>,
     text: &str,
     depth: usize,
@@ -174,10 +202,15 @@ fn read_ntp_conf(
             }
             _ => continue,
         };
+        let options: Vec<&str> = words.collect();
+        // Watched, never followed.
+        if options.contains(&"noselect") {
+            continue;
+        }
         sources.push(TimeSource {
             name: name.to_owned(),
             kind,
-            nts: words.any(|word| word == "nts"),
+            nts: options.contains(&"nts"),
         });
     }
     Ok(Ok(()))
