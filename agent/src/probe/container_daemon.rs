@@ -182,6 +182,11 @@ fn podman_units(
         facts
             .endpoints
             .extend(listening(&text, Runtime::Podman, false, name));
+        if !observation.is_live() && name.ends_with(".socket") {
+            facts
+                .sockets
+                .extend(socket::of_unit(Runtime::Podman, &text));
+        }
     }
     Ok(())
 }

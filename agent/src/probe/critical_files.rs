@@ -17,7 +17,7 @@ const MAX_FILES: usize = 1_000;
 /// Files that every host has.
 const REQUIRED: [&str; 3] = ["/etc/passwd", "/etc/group", "/etc/shadow"];
 /// Files with what they hold.
-const FILES: [(&str, Holds); 13] = [
+const FILES: [(&str, Holds); 14] = [
     ("/etc/passwd", Holds::Accounts),
     ("/etc/passwd-", Holds::Accounts),
     ("/etc/group", Holds::Accounts),
@@ -30,10 +30,11 @@ const FILES: [(&str, Holds); 13] = [
     ("/etc/sudoers", Holds::Sudo),
     ("/usr/etc/sudoers", Holds::Sudo),
     ("/etc/crypttab", Holds::Configuration),
+    ("/etc/ssh/sshd_config", Holds::Configuration),
     ("/var/lib/assay-agent/key.pem", Holds::Key),
 ];
 /// Directories with what they are, and what the files in them hold.
-const DIRECTORIES: [(&str, Holds, Option<Holds>); 9] = [
+const DIRECTORIES: [(&str, Holds, Option<Holds>); 10] = [
     ("/etc/sudoers.d", Holds::Directory, Some(Holds::SudoDropIn)),
     (
         "/usr/etc/sudoers.d",
@@ -48,6 +49,11 @@ const DIRECTORIES: [(&str, Holds, Option<Holds>); 9] = [
     ),
     (
         "/usr/lib/pam.d",
+        Holds::Directory,
+        Some(Holds::Configuration),
+    ),
+    (
+        "/etc/ssh/sshd_config.d",
         Holds::Directory,
         Some(Holds::Configuration),
     ),

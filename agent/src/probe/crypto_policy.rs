@@ -73,8 +73,22 @@ const GNUTLS: [&str; 2] = [
     "/etc/crypto-policies/back-ends/gnutls.config",
 ];
 /// Directories of files that set variables for services.
-const ENVIRONMENTS: [&str; 3] = ["/etc/default", "/etc/sysconfig", "/etc/conf.d"];
-const UNITS: &str = "/etc/systemd/system";
+const ENVIRONMENTS: [&str; 6] = [
+    "/etc/default",
+    "/etc/sysconfig",
+    "/etc/conf.d",
+    "/etc/environment.d",
+    "/etc/profile.d",
+    MANAGER[1],
+];
+const UNITS: [&str; 4] = [
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+/// Settings of the manager itself.
+const MANAGER: [&str; 2] = ["/etc/systemd/system.conf", "/etc/systemd/system.conf.d"];
 const MAX_FILES: usize = 1000;
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -168,20 +182,25 @@ fn named_by_services(
 ) -> Result<BTreeSet<(String, String)>, Unobservable> {
     let mut files = vec![
         "/etc/environment".to_owned(),
-        "/etc/systemd/system.conf".to_owned(),
+        "/etc/profile".to_owned(),
+        "/etc/bash.bashrc".to_owned(),
+        MANAGER[0].to_owned(),
     ];
     for directory in ENVIRONMENTS {
         files.extend(children(observation, directory, FileKind::Regular)?);
     }
-    files.extend(children(observation, UNITS, FileKind::Regular)?);
-    for directory in children(observation, UNITS, FileKind::Directory)? {
-        if directory.ends_with(".d") {
-            files.extend(children(observation, &directory, FileKind::Regular)?);
+    files.extend(children(observation, UNITS[0], FileKind::Regular)?);
+    for directory in UNITS {
+        for drop_ins in children(observation, directory, FileKind::Directory)? {
+            if drop_ins.ends_with(".d") {
+                files.extend(children(observation, &drop_ins, FileKind::Regular)?);
+            }
         }
     }
+    files.extend(children(observation, UNITS[1], FileKind::Regular)?);
     if files.len() > MAX_FILES {
         return Err(Unobservable::unparsable(
-            UNITS,
+            UNITS[0],
             format!("more than {MAX_FILES} files that set variables"),
         ));
     }
@@ -259,7 +278,13 @@ fn gnutls_old_versions(text: &str) -> Vec<String> {
             .filter(|(name, _)| name.trim() == "ENABLED-VERSION")
             .map(|(_, value)| value.trim());
         for version in OLD {
-            if line.contains(&format!("+VERS-{version}")) || enabled == Some(version) {
+            let all = ["+VERS-ALL", "+VERS-TLS-ALL"]
+                .iter()
+                .any(|word| line.contains(word));
+            if all && version != "SSL3.0"
+                || line.contains(&format!("+VERS-{version}"))
+                || enabled == Some(version)
+            {
                 found.insert(version.to_owned());
             }
         }

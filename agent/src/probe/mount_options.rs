@@ -1,13 +1,14 @@
 //! How places that many may write to are mounted: their own file system or not, and with which options.
 
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::storage::{self, mount::Mount};
-use super::{Observation, Probe, Unobservable, system, systemd_config};
-use crate::host::FileKind;
+use super::{Observation, Probe, Unobservable, system, systemd_config, unit};
 
 /// The probe `mount_options`.
 pub struct MountOptions;
@@ -16,6 +17,8 @@ pub struct MountOptions;
 const PLACES: [&str; 4] = ["/dev/shm", "/home", "/tmp", "/var/tmp"];
 /// Where desktops mount what is plugged in.
 const MEDIA: [&str; 2] = ["/media/", "/run/media/"];
+/// Units of the host itself.
+const OWN_UNITS: &str = "/etc/systemd/system";
 const FSTAB: &str = "/etc/fstab";
 const OPENRC_DEVFS: &str = "/etc/init.d/devfs";
 /// Options that limit what files on a file system can do.
@@ -116,116 +119,69 @@ fn limits<'o>(options: impl Iterator<Item = &'o str>) -> BTreeSet<String> {
         .collect()
 }
 
-/// What fstab(5), or else a mount unit that local-fs.target wants, would mount. systemd itself mounts /dev/shm, and so
-/// does the script `devfs` of OpenRC.
+/// What a boot mounts, by fstab and mount units.
 fn at_boot(observation: &mut Observation<'_>) -> Result<Vec<Reached>, Unobservable> {
-    let table = observation.text(FSTAB)?.unwrap_or_default();
+    let text = observation.text(FSTAB)?.unwrap_or_default();
+    let lines = table::lines(&text);
+    let systemd = system::runs_systemd(observation)?;
+    // Mounted by systemd itself, or by OpenRC's devfs.
+    let init_mounts_shm = systemd || observation.stat(OPENRC_DEVFS)?.is_some();
     let mut found = Vec::new();
-    let init_mounts_shm =
-        system::runs_systemd(observation)? || observation.stat(OPENRC_DEVFS)?.is_some();
     for path in PLACES {
-        let options = match in_table(&table, path) {
-            Some(options) => Some(options),
-            None if path == "/dev/shm" => init_mounts_shm.then(|| "nosuid,nodev".to_owned()),
-            None => by_unit(observation, path)?,
+        let line = table::line(&lines, path, systemd).filter(|line| line.starts_at_boot());
+        let limits = match line {
+            None if path == "/dev/shm" => init_mounts_shm.then(|| table::limits_of("nosuid,nodev")),
+            line => {
+                let by_line = line.map(|line| line.limits(&lines, systemd));
+                if path != "/dev/shm" {
+                    by_unit(observation, path, by_line)?
+                } else {
+                    by_line
+                }
+            }
         };
-        found.extend(options.map(|options| Reached {
+        found.extend(limits.map(|limits| Reached {
             place: path.to_owned(),
             path: path.to_owned(),
             removable: false,
-            limits: limits(options.split(',')),
+            limits,
         }));
     }
+    let media = lines
+        .iter()
+        .filter(|line| MEDIA.iter().any(|media| line.point.starts_with(media)));
+    found.extend(media.map(|line| Reached {
+        place: line.point.clone(),
+        path: line.point.clone(),
+        removable: true,
+        limits: line.limits(&lines, systemd),
+    }));
     Ok(found)
 }
 
-/// The options of the last line for this mount point that is mounted at boot. `user` and `users` bring limits, and what
-/// comes after them may take these back (mount(8)).
-fn in_table(table: &str, path: &str) -> Option<String> {
-    let lines = table
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    let mut fields = lines.filter_map(|line| {
-        let mut fields = line.split_whitespace();
-        let point = fields.nth(1)?;
-        let options = fields.nth(1).unwrap_or("defaults");
-        (point.trim_end_matches('/') == path).then_some(options)
-    });
-    let options = fields.rfind(|options| !options.split(',').any(|option| option == "noauto"))?;
-    let mut set: BTreeSet<&str> = BTreeSet::new();
-    for option in options.split(',') {
-        match option {
-            "user" | "users" => set.extend(["nosuid", "nodev", "noexec"]),
-            "owner" | "group" => set.extend(["nosuid", "nodev"]),
-            "suid" => drop(set.remove("nosuid")),
-            "dev" => drop(set.remove("nodev")),
-            "exec" => drop(set.remove("noexec")),
-            "rw" => drop(set.remove("ro")),
-            "defaults" => set.clear(),
-            other => drop(set.insert(other)),
-        }
-    }
-    Some(set.into_iter().collect::<Vec<_>>().join(","))
-}
-
-/// A mount unit for the path, if it is wanted at boot and not masked.
-fn by_unit(observation: &mut Observation<'_>, path: &str) -> Result<Option<String>, Unobservable> {
+/// The limits of a place with its mount unit taken into account: one in `/etc` goes before the line of fstab, which goes
+/// before those of the distribution; drop-ins change either (systemd.unit(5), "Unit File Load Path").
+fn by_unit(
+    observation: &mut Observation<'_>,
+    path: &str,
+    by_line: Option<BTreeSet<String>>,
+) -> Result<Option<BTreeSet<String>>, Unobservable> {
     let name = format!("{}.mount", path.trim_start_matches('/').replace('/', "-"));
-    let directories = [
-        "/etc/systemd/system",
-        "/usr/local/lib/systemd/system",
-        "/usr/lib/systemd/system",
-        "/lib/systemd/system",
-    ];
-    let mut wanted = false;
-    for directory in directories {
-        let wants = format!("{directory}/local-fs.target.wants");
-        let entries = observation.list(&wants)?.unwrap_or_default();
-        wanted |= entries
-            .iter()
-            .any(|entry| entry.name == name && entry.kind != FileKind::Directory);
+    let state = unit::persisted(observation, &[&name])?
+        .remove(&name)
+        .unwrap_or_default();
+    if state.masked || !(state.enabled || by_line.is_some()) {
+        return Ok(None);
     }
-    for directory in directories {
-        let file = format!("{directory}/{name}");
-        if observation
-            .host()
-            .read_link(&file)
-            .is_ok_and(|target| target == "/dev/null")
-        {
-            return Ok(None);
-        }
-        let Some(text) = observation.text(&file)? else {
-            continue;
-        };
-        let mut settings = systemd_config::of_section(&text, "Mount");
-        for directory in directories.iter().rev() {
-            let drop_ins = format!("{directory}/{name}.d");
-            for entry in observation.list(&drop_ins)?.unwrap_or_default() {
-                let path = format!("{drop_ins}/{}", entry.name);
-                if let Some(text) = observation.text(&path)? {
-                    settings.extend(systemd_config::of_section(&text, "Mount"));
-                }
-            }
-        }
-        let options = settings
-            .into_iter()
-            .rev()
-            .find(|(name, _)| name == "Options");
-        return Ok(wanted.then(|| options.map(|(_, value)| value).unwrap_or_default()));
-    }
-    Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_table;
-
-    #[test]
-    fn the_last_line_of_a_mount_point_counts() {
-        let table = "# /dev/x /tmp ext4 nosuid 0 0\n/dev/a /tmp ext4 nosuid,nodev 0 0\n/dev/b /tmp/ ext4 rw,noexec\n/dev/c /home ext4\nshort\n/dev/d /var/tmp ext4 noauto,nosuid\n/dev/e /mnt ext4 users,exec,suid\n";
-        assert_eq!(in_table(table, "/tmp").unwrap(), "noexec");
-        assert_eq!(in_table(table, "/home").unwrap(), "");
-        assert_eq!(in_table(table, "/var/tmp"), None);
-        assert_eq!(in_table(table, "/mnt").unwrap(), "nodev");
-    }
+    let own = observation.host().lstat(&format!("{OWN_UNITS}/{name}"));
+    let (text, by_line) = if by_line.is_none() || own.is_ok() {
+        (unit::text(observation, &name)?.unwrap_or_default(), None)
+    } else {
+        (unit::drop_in_text(observation, &name)?, by_line)
+    };
+    let options = systemd_config::of_section(&text, "Mount")
+        .into_iter()
+        .rfind(|(name, _)| name == "Options")
+        .map(|(_, value)| table::limits_of(&value));
+    Ok(Some(options.or(by_line).unwrap_or_default()))
 }

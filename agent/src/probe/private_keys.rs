@@ -195,7 +195,10 @@ fn is_key_file(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let stem = name.strip_suffix(".pem").unwrap_or(&name);
     let public = stem.starts_with("pub") || stem.contains("public");
-    let by_ending = stem.ends_with(".key") || name.ends_with(".key");
+    let stores = [".p12", ".pfx", ".jks", ".keystore"];
+    let by_ending = stem.ends_with(".key")
+        || name.ends_with(".key")
+        || stores.iter().any(|end| name.ends_with(end));
     let stem = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let by_name = name.ends_with(".pem")
         && (stem == "key" || stem == "privkey" || stem.ends_with("-key") || stem.ends_with("_key"));
@@ -271,6 +274,8 @@ mod tests {
             "key.pem",
             "web-key.pem",
             "X.KEY",
+            "app.p12",
+            "server.jks",
         ] {
             assert!(is_key_file(key), "{key}");
         }

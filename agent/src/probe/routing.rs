@@ -75,9 +75,14 @@ impl Probe for Routing {
     fn observe(observation: &mut Observation<'_>) -> Result<RoutingFacts, Unobservable> {
         let (_, boot) = Boot::read(observation)?;
         let names = interfaces(observation.host())?;
+        let mut later = names.clone();
+        if !observation.is_live() {
+            later.extend(boot.interfaces("ipv4"));
+            later.extend(boot.interfaces("ipv6"));
+        }
         let mut facts = RoutingFacts {
             now: None,
-            boot: at_boot(&boot, &names),
+            boot: at_boot(&boot, &later),
             connected: BTreeSet::new(),
             default_routes: BTreeSet::new(),
         };
@@ -154,7 +159,7 @@ fn now(host: &dyn Host, names: &[String]) -> Result<Forwarding, HostError> {
 fn at_boot(boot: &Boot, names: &[String]) -> AtBoot {
     let mut files = BTreeSet::new();
     let mut on = |path: &str| {
-        let set = boot.get(path).filter(|set| set.value != "0");
+        let set = boot.get(path).filter(|set| set.number() != Some(0));
         files.extend(set.map(|set| set.file.clone()));
         set.is_some()
     };

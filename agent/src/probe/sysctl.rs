@@ -124,7 +124,10 @@ fn setting(
     let assigned = boot.get(&path);
     let at_boot = assigned.map(|found| found.value.as_str()).or(start);
     let (now, now_text) = parted(value(host, &path)?.as_deref());
-    let (boot, boot_text) = parted(at_boot);
+    let (boot, boot_text) = match at_boot.and_then(boot::number) {
+        Some(number) if key != "kernel.core_pattern" => (Some(number), None),
+        _ => parted(at_boot),
+    };
     Ok(Setting {
         now,
         now_text,

@@ -33,7 +33,7 @@ use serde::Serialize;
 
 use super::{Observation, Unobservable};
 use crate::host::{HostError, units};
-pub(super) use text::text;
+pub(super) use text::{drop_in_text, text};
 
 /// One unit, however it came to be known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]

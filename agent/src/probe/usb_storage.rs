@@ -58,6 +58,9 @@ struct Guard {
     /// What it does with a device that no rule names (`block`, `reject`, `allow`), if it is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     implicit_target: Option<String>,
+    /// `PresentDevicePolicy`: what becomes of devices that are there when it starts; `apply-policy` unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present_devices: Option<String>,
     /// A rule of its own files allows every device, or every storage device.
     allows_storage: bool,
 }
@@ -145,6 +148,7 @@ fn guard(observation: &mut Observation<'_>) -> Result<Guard, Unobservable> {
         files.extend(
             entries
                 .iter()
+                .filter(|entry| entry.name.ends_with(".conf"))
                 .map(|entry| format!("{folder}/{}", entry.name)),
         );
     }
@@ -161,6 +165,7 @@ fn guard(observation: &mut Observation<'_>) -> Result<Guard, Unobservable> {
     Ok(Guard {
         active: runs && !state.masked,
         implicit_target: value("ImplicitPolicyTarget"),
+        present_devices: value("PresentDevicePolicy"),
         allows_storage,
     })
 }
@@ -172,12 +177,14 @@ fn allows_any_storage(line: &str) -> bool {
         return false;
     }
     let rest: Vec<&str> = words.collect();
-    let of_one = rest
+    // The attributes that name one device, or one make of it; a pattern names none.
+    let named = rest
         .iter()
-        .any(|word| ["id", "serial", "hash"].contains(word))
-        || rest
-            .first()
-            .is_some_and(|word| word.contains(':') && !word.contains('*'));
+        .position(|word| *word == "id")
+        .and_then(|at| rest.get(at + 1))
+        .or(rest.first())
+        .is_some_and(|id| id.contains(':') && !id.contains('*') && !id.starts_with('"'));
+    let of_one = named || rest.iter().any(|word| ["serial", "hash"].contains(word));
     let interfaces = rest.iter().position(|word| *word == "with-interface");
     let storage = match interfaces {
         None => true,
@@ -220,6 +227,9 @@ mod tests {
             "allow with-interface equals { 08:06:50 }",
             "allow with-interface one-of { 08:*:* 03:00:01 }",
             "allow *:* ",
+            "allow id *:*",
+            "allow id 0781:* with-interface 08:06:50",
+            "allow name \"id card\" with-interface equals { 08:06:50 }",
         ] {
             assert!(allows_any_storage(open), "{open}");
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ContainerDaemonFacts, Endpoint, Runtime, listening};
+use super::{ContainerDaemonFacts, Endpoint, Runtime, listening, socket};
 use crate::host::HostError;
 use crate::probe::{Observation, Unobservable, unit};
 
@@ -27,7 +27,8 @@ pub(super) fn persisted(
     let mut arguments = Vec::new();
     if let Some(text) = unit::text(observation, "docker.service")? {
         facts.runtimes.insert(Runtime::Docker);
-        arguments = exec_start(&text);
+        let command_line = unit::command::of_service(observation, "docker.service", &text)?;
+        arguments = command_line.into_iter().flatten().skip(1).collect();
         command(observation, &arguments, "docker.service", None, facts)?;
     } else if observation.stat(FILE)?.is_some() {
         facts.runtimes.insert(Runtime::Docker);
@@ -38,23 +39,12 @@ pub(super) fn persisted(
         facts
             .endpoints
             .extend(listening(&text, Runtime::Docker, verify, "docker.socket"));
+        if !observation.is_live() {
+            let socket = socket::of_unit(Runtime::Docker, &text);
+            facts.sockets.extend(socket);
+        }
     }
     Ok(())
-}
-
-/// The words of the last command; an empty line starts anew, as systemd reads it.
-fn exec_start(text: &str) -> Vec<String> {
-    let text = text.replace("\\\n", " ");
-    let command = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("ExecStart="))
-        .next_back()
-        .unwrap_or_default();
-    command
-        .split_whitespace()
-        .skip(1)
-        .map(|word| word.trim_matches(['"', '\'']).to_owned())
-        .collect()
 }
 
 /// Adds where a daemon with these arguments takes commands over the network.
@@ -169,12 +159,6 @@ mod tests {
         );
         assert_eq!(settings(&words("--tlsverify=false")).verify, Some(false));
         assert!(settings(&words("-H")).hosts.is_empty());
-        assert_eq!(
-            exec_start(
-                "ExecStart=/usr/bin/dockerd -H fd://\n[Service]\nExecStart=\nExecStart=/usr/bin/dockerd \\\n -H tcp://x\n"
-            ),
-            ["-H", "tcp://x"]
-        );
         assert!(parse("{").is_err() && parse("").is_ok());
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{ContainerDaemonFacts, Runtime};
 use crate::host::{FileKind, HostError};
-use crate::probe::{Observation, Unobservable, nss};
+use crate::probe::{Observation, Unobservable, nss, systemd_config};
 
 /// Where daemons of root have their sockets.
 const OF_ROOT: [(Runtime, &str); 8] = [
@@ -44,6 +44,30 @@ pub(super) struct ApiSocket {
     everybody: bool,
     /// An access control list names others who may.
     acl: bool,
+}
+
+/// The socket that a unit of this text will make: its place, mode and group (systemd.socket(5)). The mode is 0666 unless the
+/// unit says otherwise, the group root's.
+pub(super) fn of_unit(runtime: Runtime, text: &str) -> Option<ApiSocket> {
+    let settings = systemd_config::of_section(text, "Socket");
+    let last = |name: &str| {
+        let found = settings.iter().rfind(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    };
+    let path = last("ListenStream").filter(|path| path.starts_with('/'))?;
+    let mode = last("SocketMode")
+        .and_then(|mode| u32::from_str_radix(mode, 8).ok())
+        .unwrap_or(0o666);
+    Some(ApiSocket {
+        runtime,
+        path: path.to_owned(),
+        rootless: false,
+        group: (mode & 0o020 != 0).then(|| last("SocketGroup").unwrap_or("root").to_owned()),
+        everybody: mode & 0o002 != 0,
+        acl: false,
+    })
 }
 
 /// Adds the sockets that are there.
@@ -94,4 +118,34 @@ pub(super) fn read(
     }
     observation.note("/run/docker.sock and the sockets of other runtimes");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_says_who_may_write_to_its_socket() {
+        let unit = "[Socket]\nListenStream=/run/docker.sock\nSocketMode=0660\nSocketGroup=docker\n";
+        let socket = of_unit(Runtime::Docker, unit).unwrap();
+        assert_eq!(
+            (socket.group.as_deref(), socket.everybody),
+            (Some("docker"), false)
+        );
+        let open = of_unit(
+            Runtime::Docker,
+            &format!("{unit}[Socket]\nSocketMode=0666\n"),
+        )
+        .unwrap();
+        assert!(open.everybody);
+        assert!(
+            of_unit(Runtime::Docker, "[Socket]\nListenStream=/run/x\n")
+                .unwrap()
+                .everybody
+        );
+        assert_eq!(
+            of_unit(Runtime::Docker, "[Socket]\nListenStream=2375\n"),
+            None
+        );
+    }
 }

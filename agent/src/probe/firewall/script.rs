@@ -121,6 +121,10 @@ impl Reader {
             ["add" | "create", "table", ..]
             | ["table", ..]
             | ["define" | "undefine" | "redefine", ..] => Ok(()),
+            ["delete" | "destroy", "table", named @ ..] => {
+                self.delete(named);
+                Ok(())
+            }
             ["delete" | "destroy" | "flush", ..] => Ok(()),
             ["add" | "create", kind, ..] if !["rule", "chain"].contains(kind) => Ok(()),
             [] => Ok(()),
@@ -129,6 +133,18 @@ impl Reader {
                 quoted(words.first().copied().unwrap_or_default())
             )),
         }
+    }
+
+    /// Takes a table out with all its chains; by a handle it cannot be told which, so nothing is taken out.
+    fn delete(&mut self, named: &[&str]) {
+        let (family, table) = match named {
+            [table] => ("ip", *table),
+            [family, table] => (*family, *table),
+            _ => return,
+        };
+        self.rules
+            .chains
+            .retain(|id, _| id.family != family || id.table != table);
     }
 
     fn table(&mut self, head: &str, pieces: Vec<Piece>) -> Result<(), String> {
@@ -390,9 +406,23 @@ mod tests {
             ),
             (false, false)
         );
+        for last in [
+            "flush ruleset",
+            "delete table inet f",
+            "destroy table inet f",
+        ] {
+            assert_eq!(
+                judged(&format!("{}{last}\n", base("drop"))),
+                (false, false),
+                "{last}"
+            );
+        }
         assert_eq!(
-            judged(&format!("{}flush ruleset\n", base("drop"))),
-            (false, false)
+            judged(&format!(
+                "{}delete table ip f\nflush table inet f\n",
+                base("drop")
+            )),
+            (true, true)
         );
         assert_eq!(
             judged(&base("drop").replace("table inet f", "table f")),

@@ -6,10 +6,10 @@ use evidence::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::host::{FileKind, HostError};
+use crate::host::{FileKind, HostError, Stat};
 use crate::probe::crontab::OF_ROOT;
 use crate::probe::unit::units;
-use crate::probe::{Observation, Unobservable};
+use crate::probe::{Observation, Unobservable, system};
 
 const PROGRAMS: [&str; 3] = ["/usr/bin/aide", "/usr/sbin/aide", "/usr/local/bin/aide"];
 const CONFIGURATIONS: [&str; 2] = ["/etc/aide/aide.conf", "/etc/aide.conf"];
@@ -147,7 +147,11 @@ fn by_cron(
     observation: &mut Observation<'_>,
     scheduled_by: &mut Vec<String>,
 ) -> Result<(), Unobservable> {
-    let systemd = observation.stat("/run/systemd/system")?.is_some();
+    let systemd = if observation.is_live() {
+        observation.stat("/run/systemd/system")?.is_some()
+    } else {
+        system::runs_systemd(observation)?
+    };
     for path in OF_ROOT {
         let files = match observation.host().list(path) {
             Ok(entries) => entries
@@ -157,6 +161,13 @@ fn by_cron(
             Err(_) => vec![path.to_owned()],
         };
         for file in files {
+            // A script without the permission to run is passed over.
+            let is_script = path.starts_with("/etc/cron.") && path != "/etc/cron.d"
+                || path.starts_with("/etc/periodic/");
+            let runs = |stat: Stat| stat.mode & 0o111 != 0;
+            if is_script && !observation.host().stat(&file).is_ok_and(runs) {
+                continue;
+            }
             let text = match observation.host().read(&file, MAX_BYTES) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err(

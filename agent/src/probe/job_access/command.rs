@@ -34,7 +34,7 @@ fn is_assignment(line: &str) -> bool {
 }
 
 /// Programs that run what is named after them: everything that could be it counts.
-const WRAPPERS: [&str; 14] = [
+const WRAPPERS: [&str; 25] = [
     "env",
     "nice",
     "ionice",
@@ -49,7 +49,20 @@ const WRAPPERS: [&str; 14] = [
     "setsid",
     "time",
     "run-parts",
+    "command",
+    "cronic",
+    "eval",
+    "runuser",
+    "run-one",
+    "setpriv",
+    "stdbuf",
+    "systemd-cat",
+    "systemd-inhibit",
+    "systemd-run",
+    "xargs",
 ];
+/// Words of the shell that stand before a command.
+const RESERVED: [&str; 8] = ["if", "then", "elif", "else", "while", "until", "do", "!"];
 /// Programs that run the first file named after them.
 const INTERPRETERS: [&str; 13] = [
     "sh", "bash", "dash", "ash", "zsh", "ksh", "perl", "php", "ruby", "node", "lua", ".", "source",
@@ -68,7 +81,8 @@ fn of_simple_command(command: &str) -> Vec<String> {
     let blank = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
     let mut words = command
         .split(blank)
-        .filter(|word| !word.is_empty() && !is_assignment(word));
+        .filter(|word| !word.is_empty() && !is_assignment(word))
+        .skip_while(|word| RESERVED.contains(word));
     let Some(program) = words.next() else {
         return Vec::new();
     };
@@ -96,13 +110,15 @@ mod tests {
 
     #[test]
     fn the_lines_of_root_name_files() {
-        let text = "SHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/bin\n# */5 * * * * root /no\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n25 6 * * * root test -x /usr/sbin/anacron || { cd / && run-parts /etc/cron.daily; }\n*/5 * * * * www-data /srv/no\n@reboot root /opt/start --config=/no /no > /no 2>&1\n1 2 3 4 5 -root A=/no nice -n 10 /opt/quiet\n1 1 * * * root python3 -u /opt/run.py /no\n";
+        let text = "SHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/bin\n# */5 * * * * root /no\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n25 6 * * * root test -x /usr/sbin/anacron || { cd / && run-parts /etc/cron.daily; }\n*/5 * * * * www-data /srv/no\n1 * * * * root if [ -x /opt/a ]; then ! /opt/then; fi\n1 * * * * root systemd-cat -t x /opt/cat\n@reboot root /opt/start --config=/no /no > /no 2>&1\n1 2 3 4 5 -root A=/no nice -n 10 /opt/quiet\n1 1 * * * root python3 -u /opt/run.py /no\n";
         let expected = [
             "/etc/cron.daily",
             "/etc/cron.hourly",
+            "/opt/cat",
             "/opt/quiet",
             "/opt/run.py",
             "/opt/start",
+            "/opt/then",
         ];
         assert_eq!(
             of_table(text, true).into_iter().collect::<Vec<_>>(),

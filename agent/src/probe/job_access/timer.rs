@@ -52,7 +52,7 @@ pub(super) fn commands(
             continue;
         }
         let mut paths = BTreeSet::new();
-        for (_, value) in settings.iter().filter(|(name, _)| name.starts_with("Exec")) {
+        for (_, value) in in_force(&settings) {
             // Prefixes of systemd.exec(5) stand before the path.
             paths.extend(command::paths(
                 value.trim_start_matches(['-', '@', ':', '+', '!']),
@@ -63,6 +63,19 @@ pub(super) fn commands(
     Ok(complete)
 }
 
+/// The commands; an empty assignment takes back those of its name (systemd.service(5)).
+fn in_force(settings: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
+    settings.iter().enumerate().filter_map(|(at, setting)| {
+        let (name, value) = setting;
+        let taken_back = || {
+            let mut later = settings.iter().skip(at + 1);
+            later.any(|(other, value)| other == name && value.is_empty())
+        };
+        (name.starts_with("Exec") && !value.is_empty() && !taken_back()).then_some(setting)
+    })
+}
+
+/// The last value of a setting, if it is not empty.
 fn last<'s>(settings: &'s [(String, String)], name: &str) -> Option<&'s str> {
     settings
         .iter()

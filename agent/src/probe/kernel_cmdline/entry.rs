@@ -42,9 +42,16 @@ pub(super) fn next_boot(observation: &mut Observation<'_>) -> Result<Vec<BootEnt
     let mut found = Vec::new();
     let mut menu = None;
     for (file, variables) in GRUB {
-        let Some(text) = observation.text(file)? else {
+        let Some(mut text) = observation.text(file)? else {
             continue;
         };
+        let own = file.replace("/grub.cfg", "/custom.cfg");
+        if grub::includes_own_entries(&text)
+            && let Some(entries) = observation.text(&own)?
+        {
+            text.push('\n');
+            text.push_str(&entries);
+        }
         let environment = observation
             .text(variables)?
             .map(|text| grub::environment(&text))

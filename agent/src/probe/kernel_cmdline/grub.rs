@@ -39,6 +39,15 @@ pub(super) fn environment(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Whether the menu takes in `custom.cfg`, the administrator's own, as that of Debian and its kin does in its last lines.
+pub(super) fn includes_own_entries(text: &str) -> bool {
+    commands(text).iter().any(|command| {
+        let mut words = command.iter();
+        words.any(|word| matches!(word.as_str(), "source" | "." | "configfile"))
+            && words.any(|word| word.ends_with("/custom.cfg"))
+    })
+}
+
 impl Menu {
     pub(super) fn parse(text: &str, environment: &BTreeMap<String, String>) -> Menu {
         let mut menu = Menu::default();
@@ -303,6 +312,15 @@ submenu 'Advanced options' $menuentry_id_option 'gnulinux-advanced-1' {
             .map(|(_, line)| line)
             .collect();
         assert_eq!(lines, ["root=UUID=1 ro quiet ", "root=UUID=1 ro single"]);
+    }
+
+    #[test]
+    fn the_administrators_own_entries_are_taken_in() {
+        let last = "if [ -f  ${config_directory}/custom.cfg ]; then\n  source ${config_directory}/custom.cfg\nfi\n";
+        assert!(includes_own_entries(last));
+        assert!(!includes_own_entries(
+            "# source $prefix/custom.cfg\nset a=1\n"
+        ));
     }
 
     #[test]

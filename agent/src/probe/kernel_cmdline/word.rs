@@ -6,13 +6,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Parameters whose value is kept: those that switch protections of the kernel, or what it starts.
-const KEPT: [&str; 43] = [
+const KEPT: [&str; 47] = [
     "apparmor",
     "audit",
     "break",
     "clearcpuid",
     "enforcing",
     "gather_data_sampling",
+    "hardened_usercopy",
     "indirect_target_selection",
     "init",
     "init_on_alloc",
@@ -32,9 +33,11 @@ const KEPT: [&str; 43] = [
     "rd.break",
     "rd.systemd.debug_shell",
     "rd.systemd.unit",
+    "rd.systemd.wants",
     "rdinit",
     "reg_file_data_sampling",
     "retbleed",
+    "rodata",
     "security",
     "selinux",
     "slab_nomerge",
@@ -47,10 +50,13 @@ const KEPT: [&str; 43] = [
     "ssbd",
     "systemd.debug_shell",
     "systemd.unit",
+    "systemd.wants",
     "tsa",
     "tsx_async_abort",
     "vmscape",
 ];
+/// Parameters that name one more unit to start each time they stand there.
+const WANTS: [&str; 2] = ["rd.systemd.wants", "systemd.wants"];
 /// Switches that the kernel reads as a number in any base: `selinux=00` is `selinux=0`.
 const NUMBERS: [&str; 4] = ["apparmor", "audit", "enforcing", "selinux"];
 /// Words for init that may stand behind `--`, where the kernel's own parameters end.
@@ -79,6 +85,7 @@ pub struct Word {
 pub(super) fn of_line(text: &str) -> (Vec<Word>, BTreeSet<String>) {
     let mut bare = BTreeSet::new();
     let mut set: BTreeMap<String, String> = BTreeMap::new();
+    let mut wanted = BTreeSet::new();
     let mut hidden = BTreeSet::new();
     let mut for_init = false;
     for word in split(text) {
@@ -98,6 +105,11 @@ pub(super) fn of_line(text: &str) -> (Vec<Word>, BTreeSet<String>) {
             continue;
         }
         match value {
+            // Each one counts, not the last alone; a name without a type is a service's (kernel-command-line(7)).
+            Some(value) if WANTS.contains(&name.as_str()) => {
+                let service = if value.contains('.') { "" } else { ".service" };
+                wanted.insert((name, format!("{value}{service}")));
+            }
             Some(value) if KEPT.contains(&name.as_str()) => {
                 let value = canonical(&name, value);
                 set.insert(name, value);
@@ -115,7 +127,7 @@ pub(super) fn of_line(text: &str) -> (Vec<Word>, BTreeSet<String>) {
         word: name.clone(),
     });
     let mut words: BTreeSet<Word> = names.collect();
-    words.extend(set.into_iter().map(|(name, value)| Word {
+    words.extend(set.into_iter().chain(wanted).map(|(name, value)| Word {
         word: format!("{name}={value}"),
         name,
     }));
@@ -192,6 +204,17 @@ mod tests {
         assert_eq!(
             words("selinux=00 apparmor=0x0 audit=OFF"),
             ["apparmor=0", "audit=off", "selinux=0"]
+        );
+    }
+
+    #[test]
+    fn every_unit_that_is_wanted_counts() {
+        assert_eq!(
+            words("systemd.wants=debug-shell systemd.wants=a.socket"),
+            [
+                "systemd.wants=a.socket",
+                "systemd.wants=debug-shell.service"
+            ]
         );
     }
 

@@ -7,13 +7,13 @@
 //! - Before all of them `sysctl.` parameters of the kernel command line; after them `/etc/ufw/sysctl.conf` where ufw
 //!   starts at boot, which loads it itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::FileKind;
-use crate::probe::{Observation, Unobservable, system};
+use crate::probe::{Observation, Unobservable, system, unit};
 
 /// Directories in order of precedence.
 const DIRECTORIES: [&str; 5] = [
@@ -55,6 +55,32 @@ pub(in crate::probe) struct Assigned {
     pub(in crate::probe) file: String,
 }
 
+impl Assigned {
+    /// The value as the kernel takes it for a setting that is one number: the first word, octal or hexadecimal by its prefix,
+    /// whatever stands behind it (proc_dointvec, kernel/sysctl.c).
+    pub(in crate::probe) fn number(&self) -> Option<i64> {
+        number(&self.value)
+    }
+}
+
+/// See [`Assigned::number`].
+pub(super) fn number(value: &str) -> Option<i64> {
+    let word = value.split_whitespace().next()?;
+    let (sign, digits) = match word.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, word),
+    };
+    let hexadecimal = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"));
+    let number = match hexadecimal {
+        Some(digits) => i64::from_str_radix(digits, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8),
+        None => digits.parse(),
+    };
+    number.ok().map(|number| sign * number)
+}
+
 /// Everything that a boot sets.
 #[derive(Debug, Default)]
 pub(in crate::probe) struct Boot {
@@ -87,6 +113,18 @@ impl Boot {
             boot.file(observation, &path)?;
         }
         Ok((loader, boot))
+    }
+
+    /// Interfaces whose settings of `family` (`ipv4`, `ipv6`) are set by name or by a pattern of names.
+    pub(in crate::probe) fn interfaces(&self, family: &str) -> BTreeSet<String> {
+        let start = format!("net/{family}/conf/");
+        let patterns = self.patterns.iter().map(|(pattern, _)| pattern);
+        self.exact
+            .keys()
+            .chain(patterns)
+            .filter_map(|path| Some(one_of(path.strip_prefix(&start)?.split_once('/')?.0)))
+            .filter(|name| !["all", "default"].contains(&name.as_str()))
+            .collect()
     }
 
     /// What a boot writes to `path` below `/proc/sys` (`net/ipv4/ip_forward`): set by name, else by the last pattern.
@@ -206,23 +244,68 @@ fn matches(pattern: &[u8], path: &[u8]) -> bool {
                 }
             }
         }
+        (Some((b'[', rest)), Some((byte, after))) if rest.contains(&b']') => {
+            let end = rest.iter().skip(1).position(|byte| *byte == b']');
+            let (set, rest) = rest.split_at(end.map_or(0, |at| at + 1));
+            *byte != b'/' && in_set(set, *byte) && matches(rest.get(1..).unwrap_or_default(), after)
+        }
         (Some((b'?', rest)), Some((byte, after))) => *byte != b'/' && matches(rest, after),
         (Some((wanted, rest)), Some((byte, after))) => wanted == byte && matches(rest, after),
         _ => false,
     }
 }
 
+/// A name that a pattern of names matches: of each set its first letter, the stars as they are.
+fn one_of(pattern: &str) -> String {
+    let mut parts = pattern.split('[');
+    let mut found = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((set, rest)) => {
+                found.extend(set.chars().next());
+                found.push_str(rest);
+            }
+            None => found.push_str(part),
+        }
+    }
+    found
+}
+
+/// Whether a set of fnmatch(3), without its brackets, has a letter.
+fn in_set(set: &[u8], byte: u8) -> bool {
+    let (negated, set) = match set.split_first() {
+        Some((b'!' | b'^', rest)) => (true, rest),
+        _ => (false, set),
+    };
+    let mut left = set;
+    let mut found = false;
+    loop {
+        left = match left {
+            [first, b'-', last, rest @ ..] => {
+                found |= (*first..=*last).contains(&byte);
+                rest
+            }
+            [one, rest @ ..] => {
+                found |= *one == byte;
+                rest
+            }
+            [] => return found != negated,
+        };
+    }
+}
+
 fn loader(observation: &mut Observation<'_>) -> Result<Loader, Unobservable> {
     if system::runs_systemd(observation)? {
-        let host = observation.host();
-        let masked = host
-            .read_link("/etc/systemd/system/systemd-sysctl.service")
-            .is_ok_and(|target| target == "/dev/null");
+        const SERVICE: &str = "systemd-sysctl.service";
+        let service = unit::persisted(observation, &[SERVICE])?
+            .remove(SERVICE)
+            .unwrap_or_default();
+        let starts = !service.masked && (service.enabled || !service.exists);
         let installed = observation
             .stat("/usr/lib/systemd/systemd-sysctl")?
             .is_some()
             || observation.stat("/lib/systemd/systemd-sysctl")?.is_some();
-        return Ok(if installed && !masked {
+        return Ok(if installed && starts {
             Loader::Systemd
         } else {
             Loader::None
@@ -309,6 +392,30 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_read_as_the_kernel_does() {
+        for (value, expected) in [
+            ("1", Some(1)),
+            ("1 # on", Some(1)),
+            ("0x2", Some(2)),
+            ("010", Some(8)),
+            ("-1", Some(-1)),
+            ("1#on", None),
+            ("", None),
+            ("on", None),
+        ] {
+            assert_eq!(number(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn sets_of_letters_match() {
+        let fits = |pattern: &str, path: &str| matches(pattern.as_bytes(), path.as_bytes());
+        assert_eq!(one_of("e[nt]h[0-9]*"), "enh0*");
+        assert!(fits("conf/[ad]*/x", "conf/all/x") && fits("e[a-t]h[!1]", "eth0"));
+        assert!(!fits("conf/[!ad]*/x", "conf/all/x") && !fits("[", "a") && !fits("a[]", "ab"));
+    }
+
+    #[test]
     fn keys_are_paths_whichever_separator_comes_first() {
         assert_eq!(normal("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
         assert_eq!(
@@ -349,6 +456,6 @@ mod tests {
         assert!(!matches(b"net/*/x", b"net/a/b/x"));
         assert!(matches(b"*", b""));
         assert!(matches(b"a?c", b"abc") && !matches(b"a?c", b"a/c"));
-        assert!(!matches(b"[ab]", b"a"));
+        assert!(matches(b"[ab]", b"a"));
     }
 }

@@ -76,11 +76,14 @@ enum Family {
 
 impl Family {
     fn path(self, interface: &str, key: &str) -> String {
-        let family = match self {
+        format!("net/{}/conf/{interface}/{key}", self.name())
+    }
+
+    fn name(self) -> &'static str {
+        match self {
             Family::Ipv4 => "ipv4",
             Family::Ipv6 => "ipv6",
-        };
-        format!("net/{family}/conf/{interface}/{key}")
+        }
     }
 }
 
@@ -88,7 +91,7 @@ impl Family {
 pub(super) fn settings(host: &dyn Host, boot: &Boot) -> Result<Vec<InterfaceSetting>, HostError> {
     let mut found = BTreeSet::new();
     for (family, keys) in [(Family::Ipv4, &IPV4[..]), (Family::Ipv6, &IPV6[..])] {
-        for interface in interfaces(host, family)? {
+        for interface in interfaces(host, boot, family)? {
             if family == Family::Ipv6 && is_off(host, boot, &interface)? {
                 continue;
             }
@@ -107,9 +110,11 @@ pub(super) fn settings(host: &dyn Host, boot: &Boot) -> Result<Vec<InterfaceSett
     Ok(found.into_iter().collect())
 }
 
-fn interfaces(host: &dyn Host, family: Family) -> Result<Vec<String>, HostError> {
+fn interfaces(host: &dyn Host, boot: &Boot, family: Family) -> Result<Vec<String>, HostError> {
     if !host.is_live() {
-        return Ok(vec!["default".to_owned()]);
+        let mut named = boot.interfaces(family.name());
+        named.insert("default".to_owned());
+        return Ok(named.into_iter().take(MAX_INTERFACES).collect());
     }
     let directory = format!("/proc/sys/{}", family.path("", ""));
     let entries = match host.list(directory.trim_end_matches('/')) {
@@ -133,7 +138,7 @@ fn is_off(host: &dyn Host, boot: &Boot, interface: &str) -> Result<bool, HostErr
     let at_boot = [interface, "all", "default"]
         .iter()
         .find_map(|of| boot.get(&path(of)))
-        .is_some_and(|assigned| assigned.value == "1");
+        .is_some_and(|assigned| assigned.number() == Some(1));
     Ok(at_boot && (!host.is_live() || number(host, &path(interface))? == Some(1)))
 }
 
@@ -159,7 +164,7 @@ impl One<'_> {
         };
         let at_boot = |of: &str| {
             let assigned = boot.get(&self.family.path(of, self.key))?;
-            assigned.value.parse().ok()
+            assigned.number()
         };
         let own = at_boot(self.interface)
             .or_else(|| at_boot("default"))

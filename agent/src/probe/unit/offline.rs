@@ -92,7 +92,7 @@ fn find(host: &dyn Host, name: &str) -> Result<Found, HostError> {
                 });
             }
             let target = host.read_link(&path)?;
-            if target == "/dev/null" {
+            if leads_to_null(directory, &target) {
                 return Ok(Found::Masked);
             }
             let base = target.rsplit('/').next().unwrap_or_default().to_owned();
@@ -121,7 +121,7 @@ fn wanted(host: &dyn Host) -> Result<BTreeSet<String>, HostError> {
                 let path = format!("{directory}/{entry}/{name}");
                 let off = host
                     .read_link(&path)
-                    .is_ok_and(|target| target == "/dev/null");
+                    .is_ok_and(|target| leads_to_null(&format!("{directory}/{entry}"), &target));
                 links.entry((entry.clone(), name)).or_insert(!off);
             }
         }
@@ -130,6 +130,23 @@ fn wanted(host: &dyn Host) -> Result<BTreeSet<String>, HostError> {
         .into_iter()
         .filter_map(|((_, name), on)| on.then_some(name))
         .collect())
+}
+
+/// Whether a link in `directory` leads to `/dev/null`, written from the root or from where the link lies.
+pub(super) fn leads_to_null(directory: &str, target: &str) -> bool {
+    let whole = match target.starts_with('/') {
+        true => target.to_owned(),
+        false => format!("{directory}/{target}"),
+    };
+    let mut path = Vec::new();
+    for part in whole.split('/').filter(|part| !["", "."].contains(part)) {
+        if part == ".." {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+    }
+    path == ["dev", "null"]
 }
 
 fn listed(host: &dyn Host, path: &str) -> Result<Vec<String>, HostError> {
@@ -218,6 +235,10 @@ mode = "0755"
 link = "../init.d/old"
 [files."/etc/systemd/system/a.service"]
 link = "b.service"
+[files."/lib/systemd/system/relative.service"]
+text = "[Unit]\n"
+[files."/etc/systemd/system/relative.service"]
+link = "../../../dev/null"
 "#;
 
     #[test]
@@ -234,6 +255,7 @@ link = "b.service"
                 "getty@tty1.service",
                 "old.service",
                 "a.service",
+                "relative.service",
                 "none.service",
             ],
         );
@@ -266,6 +288,7 @@ link = "b.service"
             (false, false, false),
             "an alias of nothing"
         );
+        assert_eq!(state("relative.service"), (true, false, true));
         assert_eq!(state("none.service"), (false, false, false));
     }
 

@@ -36,9 +36,21 @@ pub(in crate::probe) fn text(
             break;
         }
     }
-    let Some(mut text) = text else {
+    let Some(text) = text else {
         return Ok(None);
     };
+    Ok(Some(text + &drop_in_text(observation, name)?))
+}
+
+/// The text of a unit's drop-ins alone, each on lines of its own.
+///
+/// # Errors
+/// [`Unobservable`] if a file is there and cannot be read.
+pub(in crate::probe) fn drop_in_text(
+    observation: &mut Observation<'_>,
+    name: &str,
+) -> Result<String, Unobservable> {
+    let mut text = String::new();
     for path in drop_ins(observation, name)?.values() {
         if is_masked(observation, path) {
             continue;
@@ -46,7 +58,7 @@ pub(in crate::probe) fn text(
         text.push('\n');
         text.push_str(&observation.text(path)?.unwrap_or_default());
     }
-    Ok(Some(text))
+    Ok(text)
 }
 
 fn is_masked(observation: &mut Observation<'_>, path: &str) -> bool {
