@@ -189,9 +189,14 @@ async fn what_means_nothing_is_said_and_the_standards_own_numbers_lead_on() {
     let agent = world.agent(1).await;
     let visitor = Visitor::signed_in(&world, Role::Viewer).await;
     let host = format!("/hosts/{}", agent.id.to_hex());
-    for query in ["?outcome=bogus", "?severity=worst"] {
-        let answer = visitor.get(&format!("{host}{query}")).await;
-        assert_eq!(answer.status.as_u16(), 400, "{query}");
+    for path in [
+        format!("{host}?outcome=bogus"),
+        format!("{host}?severity=worst"),
+        "/controls?theme=mood".to_owned(),
+        "/controls?verdict=fine".to_owned(),
+    ] {
+        let answer = visitor.get(&path).await;
+        assert_eq!(answer.status.as_u16(), 400, "{path}");
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(text.contains("expected one of"), "{text}");
     }
@@ -203,6 +208,8 @@ async fn what_means_nothing_is_said_and_the_standards_own_numbers_lead_on() {
             .as_u16(),
         200
     );
+    let narrowed = visitor.get("/controls?theme=people&class=manual").await;
+    assert_eq!(narrowed.status.as_u16(), 200);
     let moved = visitor.get("/controls/8.5").await;
     assert_eq!(moved.status.as_u16(), 308);
     assert_eq!(moved.header("location"), "/controls/A.8.5");

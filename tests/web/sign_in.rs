@@ -81,6 +81,8 @@ async fn passwords_can_be_tried_a_few_times_only() {
         StatusCode::TOO_MANY_REQUESTS,
         "even the right one"
     );
+    let seconds: u64 = right.header("retry-after").parse().unwrap();
+    assert!(seconds > 0);
     assert!(right.cookie().is_empty());
     assert!(right.text().contains("Too many attempts"));
 }

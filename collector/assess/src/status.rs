@@ -2,7 +2,7 @@
 
 use catalogue::Class;
 use evidence::outcome::Severity;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::deviation::{self, Deviation};
 use crate::figure::Share;
@@ -11,7 +11,7 @@ use crate::rollup::{self, HostTime};
 use crate::rules::Rules;
 
 /// How a control did over a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The operating rate is below the floor, or a critical deviation is open at the end.

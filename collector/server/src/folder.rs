@@ -2,7 +2,7 @@
 //!
 //! Trust and loss of each file: `keys/log.skey` signs checkpoints (a thief can sign a fork, which witnesses and agents
 //! notice; lost, the log ends); `keys/decision.pem` signs decisions; `keys/policy.pem` signs bundles and may be moved
-//! offline; `keys/ca.key` and `keys/ca.pem` certify the server to agents. All are mode 0600 in a folder of mode 0700.
+//! offline; `keys/ca.key` and `keys/ca.pem` certify the server to agents. Keys are mode 0600, all in a folder of mode 0700.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -256,7 +256,26 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     write_file(path, bytes, 0o600)
 }
 
-fn write_public(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+/// Reads a file that may be handed out; `None` if it is not there.
+///
+/// # Errors
+/// [`FolderError::File`].
+pub fn read_public(path: &Path) -> Result<Option<String>, FolderError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FolderError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Writes a file that may be handed out: whole or not at all.
+///
+/// # Errors
+/// [`FolderError::File`].
+pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     write_file(path, bytes, 0o644)
 }
 

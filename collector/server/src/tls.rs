@@ -16,7 +16,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::TlsConfig;
-use crate::folder::{DataFolder, FolderError, read_secret, write_secret};
+use crate::folder::{
+    DataFolder, FolderError, read_public, read_secret, write_public, write_secret,
+};
 
 /// Validity of the authority: ten years; of a server certificate: one.
 const CA_DAYS: i64 = 3650;
@@ -99,8 +101,8 @@ pub fn own(
 /// The authority's certificate and key, made at first start.
 fn authority(folder: &DataFolder, now: Timestamp) -> Result<(String, KeyPair), TlsError> {
     let (pem_path, key_path) = (folder.key_file("ca.pem"), folder.key_file("ca.key"));
-    if let (Some(pem), Some(key)) = (read_secret(&pem_path)?, read_secret(&key_path)?) {
-        return Ok((pem.to_string(), KeyPair::from_pem(&key)?));
+    if let (Some(pem), Some(key)) = (read_public(&pem_path)?, read_secret(&key_path)?) {
+        return Ok((pem, KeyPair::from_pem(&key)?));
     }
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::<String>::new())?;
@@ -112,7 +114,7 @@ fn authority(folder: &DataFolder, now: Timestamp) -> Result<(String, KeyPair), T
     validity(&mut params, now, CA_DAYS);
     let certificate = params.self_signed(&key)?;
     write_secret(&key_path, key.serialize_pem().as_bytes())?;
-    write_secret(&pem_path, certificate.pem().as_bytes())?;
+    write_public(&pem_path, certificate.pem().as_bytes())?;
     Ok((certificate.pem(), key))
 }
 

@@ -151,11 +151,13 @@ async fn enter(app: &App, account: &Account, next: &str) -> Result<Response, Fai
 
 fn refused(notice: Notice, next: String) -> Result<Response, Failure> {
     let mut response = page(&SignInPage { notice, next })?;
-    *response.status_mut() = if matches!(notice, Notice::Wait(_)) {
-        StatusCode::TOO_MANY_REQUESTS
-    } else {
-        StatusCode::UNAUTHORIZED
-    };
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    if let Notice::Wait(seconds) = notice {
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
     Ok(response)
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use assess::status::Verdict;
 use axum::Router;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
+use catalogue::{Class, Theme};
 use serde::Deserialize;
 
 use super::asking::{After, Asked, Days, Part, Reader};
@@ -26,12 +28,9 @@ pub fn router() -> Router<Arc<App>> {
 #[derive(Deserialize)]
 struct ControlsQuery {
     days: Option<u32>,
-    #[serde(default)]
-    theme: String,
-    #[serde(default)]
-    class: String,
-    #[serde(default)]
-    verdict: String,
+    theme: Option<Theme>,
+    class: Option<Class>,
+    verdict: Option<Verdict>,
 }
 
 async fn overview_page(reader: Reader, Asked(days): Asked<Days>) -> Result<Response, Failure> {
@@ -45,11 +44,10 @@ async fn controls_page(
     reader: Reader,
     Asked(query): Asked<ControlsQuery>,
 ) -> Result<Response, Failure> {
-    let given = |word: String| Some(word).filter(|word| !word.is_empty());
     let filter = ControlFilter {
-        theme: given(query.theme),
-        class: given(query.class),
-        verdict: given(query.verdict),
+        theme: query.theme.map(|theme| theme.as_str().to_owned()),
+        class: query.class.map(|class| class.as_str().to_owned()),
+        verdict: query.verdict.map(|verdict| verdict.as_str().to_owned()),
     };
     let days = query.days.unwrap_or(crate::queries::Period::DEFAULT_DAYS);
     let (store, library) = (reader.store(), reader.library());
