@@ -1,5 +1,6 @@
 //! The local name service files, read line by line as the C library's `files` service reads them (nss/nss_files in glibc):
-//! a second superuser spelt `+00` is one, a line it would skip grants nothing.
+//! a second superuser spelt `+00` is one, a line it would skip grants nothing. Records of systemd's user database count where
+//! nsswitch.conf(5) names the service `systemd`.
 
 mod group;
 mod number;
@@ -7,6 +8,7 @@ mod passwd;
 mod password;
 mod shadow;
 mod switch;
+mod userdb;
 
 pub(super) use group::{GroupShadow, LocalGroup};
 pub(super) use passwd::{DEFAULT_UID_MIN, LocalAccount};
@@ -22,6 +24,28 @@ use crate::host::{HostError, MAX_FILE_BYTES};
 
 /// Characters that isspace(3) skips in the C locale.
 const BLANKS: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
+
+impl Table<LocalAccount> {
+    /// Adds the accounts whose names it has not.
+    fn add_new(&mut self, more: Vec<LocalAccount>) {
+        let known: BTreeSet<String> = self.entries.iter().map(|a| a.name.clone()).collect();
+        let new = more.into_iter().filter(|more| !known.contains(&more.name));
+        self.entries.extend(new);
+    }
+}
+
+impl Table<LocalGroup> {
+    /// Adds groups, and members to those that it has.
+    fn add_all(&mut self, more: Vec<LocalGroup>) {
+        for more in more {
+            let known = self.entries.iter_mut();
+            match known.into_iter().find(|known| known.name == more.name) {
+                Some(known) => known.members.extend(more.members),
+                None => self.entries.push(more),
+            }
+        }
+    }
+}
 
 /// What one file holds.
 #[derive(Debug)]
@@ -100,13 +124,9 @@ pub(super) fn accounts(
     for folder in elsewhere(observation, "passwd")? {
         let path = format!("{folder}/passwd");
         let more: Table<LocalAccount> = read(observation, &path)?.unwrap_or_default();
-        let known: BTreeSet<String> = table.entries.iter().map(|a| a.name.clone()).collect();
-        let new = more
-            .entries
-            .into_iter()
-            .filter(|more| !known.contains(&more.name));
-        table.entries.extend(new);
+        table.add_new(more.entries);
     }
+    table.add_new(userdb::read(observation, &["passwd"])?.accounts);
     Ok(table)
 }
 
@@ -136,12 +156,15 @@ pub(super) fn groups(observation: &mut Observation<'_>) -> Result<Table<LocalGro
     let mut table: Table<LocalGroup> =
         read(observation, "/etc/group")?.ok_or_else(|| missing("/etc/group"))?;
     for folder in elsewhere(observation, "group")? {
-        for more in more_groups(observation, &format!("{folder}/group"))? {
-            let known = table.entries.iter_mut();
-            match known.into_iter().find(|known| known.name == more.name) {
-                Some(known) => known.members.extend(more.members),
-                None => table.entries.push(more),
-            }
+        table.add_all(more_groups(observation, &format!("{folder}/group"))?);
+    }
+    // initgroups(3) asks the services of `initgroups`, where that line is there.
+    let userdb = userdb::read(observation, &["group", "initgroups"])?;
+    table.add_all(userdb.groups);
+    for (user, group) in userdb.memberships {
+        let mut of_name = table.entries.iter_mut();
+        if let Some(known) = of_name.find(|known| known.name == group) {
+            known.members.push(user);
         }
     }
     Ok(table)
