@@ -28,7 +28,7 @@ pub struct Archive {
     pub source: Source,
     /// Its release file, if it was fetched.
     pub release: Option<Release>,
-    /// Whether it carries security fixes of the host's own release, alone or among other updates.
+    /// Whether it carries security fixes of the host's own release and architecture, alone or among other updates.
     pub security: bool,
 }
 
@@ -54,6 +54,9 @@ impl Archives {
                 Some(known) => known.merge(source),
                 None => archives.push(Archive::fetched(observation, source, &distribution)?),
             }
+        }
+        for archive in &mut archives {
+            archive.security &= archive.source.serves(&architectures.native);
         }
         Ok(Archives {
             distribution,

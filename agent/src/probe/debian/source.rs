@@ -32,6 +32,14 @@ pub struct Source {
     pub file: String,
 }
 
+impl Source {
+    /// Whether packages of an architecture are taken from it. An archive without suites has one index for all.
+    #[must_use]
+    pub fn serves(&self, architecture: &str) -> bool {
+        self.components.is_empty() || self.architectures.iter().any(|name| name == architecture)
+    }
+}
+
 /// The enabled sources of binary packages, in apt's order. A medium such as a CD is none: nobody updates it.
 ///
 /// # Errors
