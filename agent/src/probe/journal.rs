@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::rotated::SyslogFile;
-use super::unit::units;
+use super::unit::{persisted, units};
 use super::{Observation, Probe, Unobservable, installation, systemd_config};
 use crate::host::FileKind;
 
@@ -24,6 +24,9 @@ pub struct JournalFacts {
     directory: bool,
     /// What journald does with this: it keeps the journal on disk.
     persistent: bool,
+    /// Units of journald that are masked. Without its service nothing is kept and nothing is handed on to a syslog daemon,
+    /// without its sockets it does not start or gets nothing of what programs send to syslog(3).
+    masked: Vec<String>,
     /// The effective `ForwardToSyslog=`, as written; absent is the version's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     forward_to_syslog: Option<String>,
@@ -88,6 +91,9 @@ const UNITS: [&str; 3] = [
     "systemd-journald.service",
 ];
 
+/// What systemd-journald.service(8) is started with.
+const SOCKETS: [&str; 2] = ["systemd-journald.socket", "systemd-journald-dev-log.socket"];
+
 impl Probe for Journal {
     const ID: &'static str = "journal";
     type Facts = JournalFacts;
@@ -115,13 +121,23 @@ impl Probe for Journal {
             .is_some_and(|stat| stat.kind == FileKind::Directory);
         let files = Files::read(observation)?;
         let units = units(observation, &UNITS)?;
+        let sockets = persisted(observation, &SOCKETS)?;
+        let masked: Vec<String> = units
+            .iter()
+            .filter(|(name, _)| *name == "systemd-journald.service")
+            .chain(&sockets)
+            .filter(|(_, unit)| unit.masked)
+            .map(|(name, _)| name.clone())
+            .collect();
         let daemons = UNITS
             .iter()
             .filter(|name| **name != "systemd-journald.service");
         Ok(JournalFacts {
             storage,
             directory,
-            persistent: storage == Storage::Persistent || storage == Storage::Auto && directory,
+            persistent: masked.is_empty()
+                && (storage == Storage::Persistent || storage == Storage::Auto && directory),
+            masked,
             forward_to_syslog: last_value("ForwardToSyslog"),
             system_max_use: last_value("SystemMaxUse"),
             max_retention: last_value("MaxRetentionSec"),

@@ -1,4 +1,4 @@
-//! Who may read and change the log files.
+//! Who may read and change the log files below `/var/log`, and sudo's own wherever it is.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::acl::{self, Entry};
-use super::{Observation, Probe, Unobservable};
+use super::{Observation, Probe, Unobservable, sudo};
 use crate::host::{FileKind, HostError, Stat};
 
 /// The probe `log_files`.
@@ -21,7 +21,7 @@ const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
 const GROUP_WRITE: u32 = 0o020;
 
-/// Facts of `/var/log`.
+/// Facts of the log files.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LogFilesFacts {
     /// `/var/log` was walked to its bounds; false if there were more names than are looked at.
@@ -92,6 +92,9 @@ impl Probe for LogFiles {
             walk.look_at(observation, "/var/log", &stat)?;
             walk.directory(observation, "/var/log", 1)?;
         }
+        for path in sudo::log_files(observation)? {
+            walk.log_of_sudo(observation, &path)?;
+        }
         walk.facts.protected.sort_by(|a, b| a.path.cmp(&b.path));
         walk.facts.writable_by_others.sort();
         Ok(walk.facts)
@@ -148,6 +151,55 @@ impl Walk {
         Ok(())
     }
 
+    /// A log that sudo's settings name, its rotated copies, and their directory: whoever may write there can put another
+    /// file in its place.
+    fn log_of_sudo(
+        &mut self,
+        observation: &mut Observation<'_>,
+        path: &str,
+    ) -> Result<(), Unobservable> {
+        let Some((directory, name)) = path.rsplit_once('/') else {
+            return Ok(());
+        };
+        let directory = if directory.is_empty() { "/" } else { directory };
+        let entries = match observation.host().list(directory) {
+            Ok(entries) => entries,
+            Err(HostError::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.protect(observation, directory, Holds::Directory)?;
+        for entry in entries {
+            let rest = entry.name.strip_prefix(name);
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-'])) {
+                continue;
+            }
+            if self.left == 0 {
+                self.facts.complete = false;
+                return Ok(());
+            }
+            self.left -= 1;
+            let path = format!("{}/{}", directory.trim_end_matches('/'), entry.name);
+            self.protect(observation, &path, Holds::Authentication)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what `path` leads to, unless it is there already.
+    fn protect(
+        &mut self,
+        observation: &mut Observation<'_>,
+        path: &str,
+        holds: Holds,
+    ) -> Result<(), Unobservable> {
+        if self.facts.protected.iter().any(|known| known.path == path) {
+            return Ok(());
+        }
+        match observation.stat(path)? {
+            Some(stat) => self.add(observation, path, &stat, holds),
+            None => Ok(()),
+        }
+    }
+
     fn look_at(
         &mut self,
         observation: &mut Observation<'_>,
@@ -161,6 +213,16 @@ impl Walk {
             }
             return Ok(());
         };
+        self.add(observation, path, stat, holds)
+    }
+
+    fn add(
+        &mut self,
+        observation: &mut Observation<'_>,
+        path: &str,
+        stat: &Stat,
+        holds: Holds,
+    ) -> Result<(), Unobservable> {
         let bytes = match observation.host().xattr(path, acl::ATTRIBUTE) {
             Ok(bytes) => bytes,
             Err(HostError::NotFound(_)) => return Ok(()),
@@ -178,7 +240,7 @@ impl Walk {
             group: self.names.group(stat.gid),
             mode: format!("{:04o}", stat.mode),
             others_read: stat.mode & OTHERS_READ != 0,
-            others_write,
+            others_write: stat.mode & OTHERS_WRITE != 0,
             group_write: stat.mode & GROUP_WRITE != 0,
             acl: entries
                 .into_iter()

@@ -9,6 +9,8 @@ mod grammar;
 mod logging;
 mod policy;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -143,6 +145,25 @@ impl Probe for Sudo {
             complete,
         })
     }
+}
+
+/// Files that sudo's `logfile` names for anybody; none for sudo-rs, which has no such setting.
+///
+/// # Errors
+/// [`Unobservable`] if the policy cannot be read to its end.
+pub(super) fn log_files(observation: &mut Observation<'_>) -> Result<Vec<String>, Unobservable> {
+    if !tools(observation)?.iter().any(|tool| tool == "sudo") {
+        return Ok(Vec::new());
+    }
+    let host_name = host_name(observation)?;
+    let policy = load(observation, false, &host_name)?;
+    let named = policy
+        .defaults
+        .into_iter()
+        .filter(|default| default.setting.name == "logfile" && !default.setting.negated)
+        .filter_map(|default| default.setting.value)
+        .filter(|path| path.starts_with('/'));
+    Ok(Vec::from_iter(named.collect::<BTreeSet<String>>()))
 }
 
 /// Programs that raise rights. sudo may be a link, by alternatives(7), to the one written in Rust.

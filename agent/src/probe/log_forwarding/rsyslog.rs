@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::debian::origin::matches_glob;
-use super::super::{Observation, Unobservable, systemd_config};
+use super::super::{Observation, Unobservable, unit};
 use super::filter::{Filter, condition_filter, selected};
 use super::input;
 use super::selector::Messages;
@@ -57,14 +57,14 @@ pub(super) fn read(observation: &mut Observation<'_>) -> Result<Option<Found>, U
     Ok(Some(walk.found))
 }
 
-/// The file that the unit has rsyslogd read: `-f` of its command line, or the usual one.
+/// The file that the unit has rsyslogd read: `-f` of its command line, which may come from a file of its environment, or
+/// the usual one.
 fn main_file(observation: &mut Observation<'_>) -> Result<String, Unobservable> {
-    let service = systemd_config::of_unit(observation, RSYSLOG, "Service")?;
-    let start = service.iter().rfind(|(name, _)| name == "ExecStart");
-    let Some((_, line)) = start else {
+    let text = unit::text(observation, RSYSLOG)?.unwrap_or_default();
+    let Some(line) = unit::command::of_service(observation, RSYSLOG, &text)? else {
         return Ok(MAIN.to_owned());
     };
-    let mut words = line.split_whitespace();
+    let mut words = line.iter().map(String::as_str);
     let program = words.next().unwrap_or_default();
     if !program.ends_with("rsyslogd") {
         return Err(Unobservable::unparsable(
