@@ -114,6 +114,17 @@ pub(super) fn at_next_boot(observation: &mut Observation<'_>) -> Result<Vec<Stri
     Ok(lines)
 }
 
+/// Units that a command line masks for that boot (systemd-debug-generator(8)); a name without a type is a service's.
+pub(super) fn masks(line: &str) -> BTreeSet<String> {
+    word::values(line, "systemd.mask")
+        .into_iter()
+        .map(|name| match name.contains('.') {
+            true => name,
+            false => format!("{name}.service"),
+        })
+        .collect()
+}
+
 /// The command line that settings of GRUB ask for. A later file often adds to what an earlier one set.
 fn of_grub_settings(text: &str) -> Option<String> {
     let mut line: Option<String> = None;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::rule::{Family, Ruleset};
 use super::{iptables, script, walk};
 use crate::host::Host;
+use crate::probe::unit::boot::Obstacle;
 use crate::probe::{Observation, Unobservable, system, unit};
 
 /// Both families.
@@ -69,7 +70,7 @@ pub(super) fn loaders(observation: &mut Observation<'_>) -> Result<Vec<Loader>, 
     let units = unit::persisted(observation, &names)?;
     let mut found = Vec::new();
     for ((name, read), unit_name) in KNOWN.iter().zip(&names) {
-        let enabled = if systemd {
+        let mut enabled = if systemd {
             units
                 .get(*unit_name)
                 .is_some_and(|unit| unit.enabled && !unit.masked)
@@ -82,10 +83,20 @@ pub(super) fn loaders(observation: &mut Observation<'_>) -> Result<Vec<Loader>, 
         let Some(rules) = read(observation, !systemd)? else {
             continue;
         };
-        let (filters, problem) = match rules.filters {
+        let (mut filters, mut problem) = match rules.filters {
             Ok(filters) => (filters, None),
             Err(problem) => (Vec::new(), Some(problem)),
         };
+        if enabled && systemd {
+            match obstacle(observation, unit_name)? {
+                Some(Obstacle::Hinders(_)) => enabled = false,
+                Some(Obstacle::Unknown(what)) => {
+                    filters.clear();
+                    problem = Some(what);
+                }
+                None => {}
+            }
+        }
         found.push(Loader {
             name: (*name).to_owned(),
             enabled,
@@ -95,6 +106,17 @@ pub(super) fn loaders(observation: &mut Observation<'_>) -> Result<Vec<Loader>, 
         });
     }
     Ok(found)
+}
+
+/// What keeps a service that is enabled from starting; nothing can keep a script of System V's init.
+fn obstacle(
+    observation: &mut Observation<'_>,
+    name: &str,
+) -> Result<Option<Obstacle>, Unobservable> {
+    match unit::text(observation, name)? {
+        Some(text) => unit::boot::obstacle(observation, &text),
+        None => Ok(None),
+    }
 }
 
 fn starts_by_openrc(host: &dyn Host, name: &str) -> bool {

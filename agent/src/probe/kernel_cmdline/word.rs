@@ -134,6 +134,16 @@ pub(super) fn of_line(text: &str) -> (Vec<Word>, BTreeSet<String>) {
     (words.into_iter().collect(), hidden)
 }
 
+/// Every value that a line gives a parameter which not the kernel reads: behind `--` too.
+pub(super) fn values(text: &str, name: &str) -> Vec<String> {
+    split(text)
+        .iter()
+        .filter_map(|word| word.split_once('='))
+        .filter(|(known, value)| known.replace('-', "_") == name && !value.is_empty())
+        .map(|(_, value)| value.to_owned())
+        .collect()
+}
+
 /// The security modules that a line asks for: `security=` counts only without `lsm=`.
 pub(super) fn modules(words: &[Word]) -> Option<Vec<String>> {
     let value = |name: &str| {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::FileKind;
+use crate::probe::unit::boot::Obstacle;
 use crate::probe::{Observation, Unobservable, unit};
 
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
@@ -105,9 +106,18 @@ fn is_loaded_at_boot(observation: &mut Observation<'_>) -> Result<bool, Unobserv
         }
     }
     let units = unit::persisted(observation, &["apparmor.service"])?;
-    Ok(units
+    let wanted = units
         .get("apparmor.service")
-        .is_some_and(|unit| unit.enabled && !unit.masked))
+        .is_some_and(|unit| unit.enabled && !unit.masked);
+    if !wanted {
+        return Ok(false);
+    }
+    // Debian's own conditions ask for the kernel's support, which only a boot shows: what is not known hinders nothing here.
+    let hindered = match unit::text(observation, "apparmor.service")? {
+        Some(text) => unit::boot::obstacle(observation, &text)?,
+        None => None,
+    };
+    Ok(!matches!(hindered, Some(Obstacle::Hinders(_))))
 }
 
 /// The profiles of `/etc/apparmor.d` as a boot would load them.

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::FileKind;
-use crate::probe::{Observation, Unobservable, system, unit};
+use crate::probe::{Observation, Unobservable, kernel_cmdline, system, unit};
 
 /// Directories in order of precedence.
 const DIRECTORIES: [&str; 5] = [
@@ -143,17 +143,24 @@ impl Boot {
 
     fn command_line(&mut self, observation: &mut Observation<'_>) -> Result<(), Unobservable> {
         const CMDLINE: &str = "/proc/cmdline";
-        if !observation.is_live() {
-            return Ok(());
-        }
-        let line = observation.text(CMDLINE)?.unwrap_or_default();
-        for word in line.split_whitespace() {
-            let parameter = word
-                .strip_prefix("sysctl.")
-                .or_else(|| word.strip_prefix("sysctl/"));
-            if let Some((key, value)) = parameter.and_then(|text| text.split_once('=')) {
+        const ENTRY: &str = "the boot loader's entry";
+        if observation.is_live() {
+            let line = observation.text(CMDLINE)?.unwrap_or_default();
+            for (key, value) in parameters(&line) {
                 self.set(key, value, CMDLINE);
             }
+            return Ok(());
+        }
+        let lines = kernel_cmdline::at_next_boot(observation)?;
+        let of_lines: Vec<_> = lines.iter().map(|line| parameters(line)).collect();
+        if of_lines.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(Unobservable::unparsable(
+                "the boot loader's menu",
+                "its entries set different sysctl. parameters",
+            ));
+        }
+        for (key, value) in of_lines.first().into_iter().flatten() {
+            self.set(key, value, ENTRY);
         }
         Ok(())
     }
@@ -209,6 +216,19 @@ impl Boot {
             self.exact.insert(path, assigned);
         }
     }
+}
+
+/// Parameters by which the kernel itself (5.8 and later) sets values before it starts init, up to `--`
+/// (Documentation/admin-guide/kernel-parameters.rst, "sysctl.*").
+fn parameters(line: &str) -> Vec<(&str, &str)> {
+    line.split_whitespace()
+        .take_while(|word| *word != "--")
+        .filter_map(|word| {
+            word.strip_prefix("sysctl.")
+                .or_else(|| word.strip_prefix("sysctl/"))
+        })
+        .filter_map(|parameter| parameter.split_once('='))
+        .collect()
 }
 
 /// A key as a path below `/proc/sys`: the first separator says which of `.` and `/` parts the names.
@@ -448,6 +468,31 @@ mod tests {
         assert_eq!(value("net/ipv4/conf/all/rp_filter"), None);
         assert_eq!(value("kernel/sysrq"), Some("16"));
         assert_eq!(value("nonsense"), None);
+    }
+
+    #[test]
+    fn the_boot_entry_of_an_unpacked_root_comes_before_the_files() {
+        let read = |entries: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("host.toml");
+            let host = format!(
+                "live = false\n[files.\"/etc/sysctl.d/10-a.conf\"]\ntext = \"kernel.sysrq = 0\\n\"\n[files.\"/etc/runlevels/boot/sysctl\"]\ntext = \"x\"\n[files.\"/boot/extlinux/extlinux.conf\"]\ntext = {entries:?}\n"
+            );
+            std::fs::write(&path, host).unwrap();
+            let host = crate::host::RecordedHost::load(&path).unwrap();
+            let mut memory = crate::probe::VolatileMemory::default();
+            let start = evidence::time::Timestamp::from_unix_ms(0);
+            let mut observation = Observation::new(&host, &mut memory, "sysctl", start);
+            Boot::read(&mut observation).map(|(_, boot)| boot)
+        };
+        let one = "label a\n append quiet sysctl.kernel.sysrq=1 sysctl.net/ipv4/ip_forward=1 -- sysctl.vm.x=1\n";
+        let boot = read(one).unwrap();
+        let value = |path: &str| boot.get(path).map(|found| found.value.as_str());
+        assert_eq!(value("kernel/sysrq"), Some("0"));
+        assert_eq!(value("net/ipv4/ip_forward"), Some("1"));
+        assert_eq!(value("vm/x"), None);
+        let two = format!("{one}label b\n append sysctl.kernel.sysrq=1\n");
+        assert!(read(&two).is_err(), "entries that differ");
     }
 
     #[test]

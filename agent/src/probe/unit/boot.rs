@@ -31,14 +31,18 @@ impl AtBoot {
 
     /// The units that a list setting of `[Unit]` names, such as `Conflicts=`.
     pub fn named(&self, setting: &str) -> Vec<String> {
-        let mut names = Vec::new();
-        for (key, value) in of_section(&self.text, "Unit") {
-            if key == setting {
-                names.extend(value.split_whitespace().map(str::to_owned));
-            }
-        }
-        names
+        named(&self.text, setting)
     }
+}
+
+fn named(text: &str, setting: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (key, value) in of_section(text, "Unit") {
+        if key == setting {
+            names.extend(value.split_whitespace().map(str::to_owned));
+        }
+    }
+    names
 }
 
 /// What becomes of a service that its own links enable, or another unit wants; `None` if there is none of that name.
@@ -74,20 +78,16 @@ pub(in crate::probe) fn at_boot(
         found.hindrance = Some("not enabled".to_owned());
         return Ok(Some(found));
     }
-    match condition::verdict(observation, &of_section(&found.text, "Unit"))? {
-        Verdict::Met => {}
-        Verdict::Unmet(condition) => {
-            found.hindrance = Some(format!("{condition} does not hold"));
+    match obstacle(observation, &found.text)? {
+        None => {}
+        Some(Obstacle::Hinders(why)) => {
+            found.hindrance = Some(why);
             return Ok(Some(found));
         }
-        Verdict::Unknown(condition) => {
-            found.unknown = Some(format!("whether {condition} holds"));
+        Some(Obstacle::Unknown(what)) => {
+            found.unknown = Some(what);
             return Ok(Some(found));
         }
-    }
-    if let Some(required) = masked_requirement(observation, &found)? {
-        found.hindrance = Some(format!("{required}, which it requires, is masked"));
-        return Ok(Some(found));
     }
     found.command = command::of_service(observation, name, &found.text)?.unwrap_or_default();
     let program = found.command.first().cloned().unwrap_or_default();
@@ -102,13 +102,45 @@ pub(in crate::probe) fn at_boot(
     Ok(Some(found))
 }
 
+/// What stands between a unit that is wanted and its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::probe) enum Obstacle {
+    /// It does not start, for this reason.
+    Hinders(String),
+    /// Whether it starts hangs on this, which files do not tell.
+    Unknown(String),
+}
+
+/// Conditions of a unit that do not hold, and units it requires that are masked, from its text with drop-ins.
+///
+/// # Errors
+/// [`Unobservable`] if what they name cannot be read.
+pub(in crate::probe) fn obstacle(
+    observation: &mut Observation<'_>,
+    text: &str,
+) -> Result<Option<Obstacle>, Unobservable> {
+    let condition = match condition::verdict(observation, &of_section(text, "Unit"))? {
+        Verdict::Unmet(condition) => {
+            let why = format!("{condition} does not hold");
+            return Ok(Some(Obstacle::Hinders(why)));
+        }
+        Verdict::Unknown(condition) => {
+            Some(Obstacle::Unknown(format!("whether {condition} holds")))
+        }
+        Verdict::Met => None,
+    };
+    let masked = masked_requirement(observation, text)?
+        .map(|unit| Obstacle::Hinders(format!("{unit}, which it requires, is masked")));
+    Ok(masked.or(condition))
+}
+
 /// A service that must start with this one and cannot.
 fn masked_requirement(
     observation: &mut Observation<'_>,
-    service: &AtBoot,
+    text: &str,
 ) -> Result<Option<String>, Unobservable> {
-    let mut required = service.named("Requires");
-    required.extend(service.named("BindsTo"));
+    let mut required = named(text, "Requires");
+    required.extend(named(text, "BindsTo"));
     let names: Vec<&str> = required.iter().map(String::as_str).collect();
     if names.is_empty() {
         return Ok(None);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Unit, is_boot_target};
 use crate::host::{FileKind, Host, HostError};
+use crate::probe::kernel_cmdline::{self, masks};
 use crate::probe::{Observation, Unobservable};
 
 /// Where unit files that outlast a reboot lie, first match wins.
@@ -23,12 +24,50 @@ pub(super) fn units(
     for directory in DIRECTORIES {
         observation.note(directory);
     }
+    let masked = masked_by_boot_entry(observation, names)?;
     let host = observation.host();
     let wanted = wanted(host)?;
     names
         .iter()
-        .map(|name| Ok(((*name).to_owned(), unit(host, name, &wanted)?)))
+        .map(|name| {
+            let mut unit = unit(host, name, &wanted)?;
+            // The generator's link to /dev/null goes before all of these directories.
+            if masked.contains(*name) {
+                unit.exists = true;
+                unit.enabled = false;
+                unit.masked = true;
+            }
+            Ok(((*name).to_owned(), unit))
+        })
         .collect()
+}
+
+/// Units of these that the kernel's command line will mask. Entries of the menu of which one masks such a unit and another
+/// does not leave it open what a boot does.
+fn masked_by_boot_entry(
+    observation: &mut Observation<'_>,
+    names: &[&str],
+) -> Result<BTreeSet<String>, Unobservable> {
+    let lines = kernel_cmdline::at_next_boot(observation)?;
+    let of_lines: Vec<BTreeSet<String>> = lines.iter().map(|line| masks(line)).collect();
+    let mut masked = BTreeSet::new();
+    for name in names {
+        let by = of_lines
+            .iter()
+            .filter(|masks| masks.contains(*name))
+            .count();
+        if by == 0 {
+            continue;
+        }
+        if by < of_lines.len() {
+            return Err(Unobservable::unparsable(
+                "the boot loader's menu",
+                format!("one of its entries masks {name} and another does not"),
+            ));
+        }
+        masked.insert((*name).to_owned());
+    }
+    Ok(masked)
 }
 
 fn unit(host: &dyn Host, name: &str, wanted: &BTreeSet<String>) -> Result<Unit, HostError> {
@@ -290,6 +329,40 @@ link = "../../../dev/null"
         );
         assert_eq!(state("relative.service"), (true, false, true));
         assert_eq!(state("none.service"), (false, false, false));
+    }
+
+    #[test]
+    fn a_mask_on_the_command_line_of_the_boot_entry_counts() {
+        let entry = |options: &str| {
+            format!("[files.\"/boot/extlinux/extlinux.conf\"]\ntext = {options:?}\n")
+        };
+        let root = ROOT.replace("\\#", "#");
+        let all = ["ssh.service", "cron.service", "old.service"];
+        let masked = root.clone()
+            + &entry("label a\n append quiet systemd.mask=ssh -- systemd.mask=old.service\n");
+        let units = judged(&masked, &all);
+        let state = |name: &str| (units[name].enabled, units[name].masked);
+        assert_eq!(state("ssh.service"), (false, true), "a name without a type");
+        assert_eq!(state("old.service"), (false, true), "behind two dashes");
+        assert_eq!(state("cron.service"), (false, false));
+        let initrd = root + &entry("label a\n append rd.systemd.mask=ssh\n");
+        assert!(
+            judged(&initrd, &all)["ssh.service"].enabled,
+            "the initrd's own"
+        );
+    }
+
+    #[test]
+    fn entries_that_mask_or_not_leave_it_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("host.toml");
+        std::fs::write(&path, "live = false\n[files.\"/boot/extlinux/extlinux.conf\"]\ntext = \"label a\\n append systemd.mask=ssh\\nlabel b\\n append quiet\\n\"\n").unwrap();
+        let host = RecordedHost::load(&path).unwrap();
+        let mut memory = VolatileMemory::default();
+        let mut observation =
+            Observation::new(&host, &mut memory, "unit", Timestamp::from_unix_ms(0));
+        assert!(units(&mut observation, &["ssh.service"]).is_err());
+        assert!(units(&mut observation, &["cron.service"]).is_ok());
     }
 
     #[test]
