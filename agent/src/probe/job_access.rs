@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::crontab::Naming;
 use super::guarded::{Guarded, Owners};
 use super::{Observation, Probe, Unobservable};
 use crate::host::{FileKind, HostError};
@@ -248,12 +249,14 @@ impl Jobs {
         observation: &mut Observation<'_>,
         folder: &str,
     ) -> Result<Vec<String>, Unobservable> {
+        let naming = Naming::read(observation)?;
         let entries = observation.list(folder)?.unwrap_or_default();
         self.complete &= entries.len() <= MAX_FILES;
         Ok(entries
             .iter()
             .take(MAX_FILES)
             .filter(|entry| entry.kind != FileKind::Directory && entry.name != ".placeholder")
+            .filter(|entry| naming.takes(folder, &entry.name))
             .map(|entry| format!("{folder}/{}", entry.name))
             .collect())
     }

@@ -3,6 +3,7 @@
 use super::command::{parse, repository_variable};
 use super::{Job, Tool};
 use crate::host::{FileKind, HostError};
+use crate::probe::crontab::Naming;
 use crate::probe::unit::units;
 use crate::probe::{Observation, Unobservable};
 
@@ -66,12 +67,12 @@ pub(super) fn is_named_by_cron(
     Ok(false)
 }
 
-fn cron_files(observation: &Observation<'_>) -> Result<Vec<String>, Unobservable> {
+fn cron_files(observation: &mut Observation<'_>) -> Result<Vec<String>, Unobservable> {
     let mut files: Vec<String> = TABLES.iter().map(|path| (*path).to_owned()).collect();
+    let naming = Naming::read(observation)?;
     for directory in CRON {
         for entry in entries(observation, directory)? {
-            // cron(8) passes over names with a dot.
-            if !entry.contains('.') {
+            if naming.takes(directory, &entry) {
                 files.push(format!("{directory}/{entry}"));
             }
         }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::{FileKind, HostError, Stat};
-use crate::probe::crontab::OF_ROOT;
+use crate::probe::crontab::{Naming, OF_ROOT};
 use crate::probe::unit::units;
 use crate::probe::{Observation, Unobservable, system};
 
@@ -152,10 +152,12 @@ fn by_cron(
     } else {
         system::runs_systemd(observation)?
     };
+    let naming = Naming::read(observation)?;
     for path in OF_ROOT {
         let files = match observation.host().list(path) {
             Ok(entries) => entries
                 .into_iter()
+                .filter(|entry| naming.takes(path, &entry.name))
                 .map(|entry| format!("{path}/{}", entry.name))
                 .collect(),
             Err(_) => vec![path.to_owned()],
