@@ -8,6 +8,7 @@
 mod boot;
 mod built_in;
 mod interface;
+mod pattern;
 
 use std::collections::BTreeMap;
 
