@@ -1,7 +1,7 @@
 //! Who may have jobs run at set times, and whether ordinary users can change what root's jobs run.
 
 mod command;
-mod timer;
+pub(super) mod timer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,7 +142,12 @@ impl Probe for JobAccess {
         let mut places = Vec::new();
         jobs.system(observation, &owners, &mut places)?;
         jobs.spools(observation, &owners, &mut places)?;
-        jobs.complete &= timer::commands(observation, &mut jobs.commands)?;
+        let (timers, complete) = timer::of_root(observation)?;
+        jobs.complete &= complete;
+        for timer in timers {
+            let commands = jobs.commands.entry(timer.service).or_default();
+            commands.extend(timer.paths);
+        }
         let mut cron = false;
         for path in CRONS {
             cron |= observation.stat(path)?.is_some();
@@ -274,7 +279,9 @@ impl Jobs {
         };
         observation.note(path);
         let commands = self.commands.entry(path.to_owned()).or_default();
-        commands.extend(command::of_table(&text, with_user));
+        let named = command::of_table(&text, with_user);
+        commands.extend(named.paths);
+        self.complete &= !named.relative;
         Ok(())
     }
 }

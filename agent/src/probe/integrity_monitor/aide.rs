@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::host::{FileKind, HostError, Stat};
 use crate::probe::crontab::{Naming, OF_ROOT};
+use crate::probe::job_access::timer;
 use crate::probe::unit::units;
 use crate::probe::{Observation, Unobservable, system};
 
@@ -115,8 +116,17 @@ fn by_units(
     observation: &mut Observation<'_>,
     scheduled_by: &mut Vec<String>,
 ) -> Result<Option<Timestamp>, Unobservable> {
-    let timers = NAMES.map(|name| format!("{name}.timer"));
-    let services = NAMES.map(|name| format!("{name}.service"));
+    let mut timers: Vec<String> = NAMES.map(|name| format!("{name}.timer")).into();
+    let mut services: Vec<String> = NAMES.map(|name| format!("{name}.service")).into();
+    for job in timer::of_root(observation)?.0 {
+        if timers.contains(&job.timer) || !job.paths.iter().any(|path| runs_aide(path)) {
+            continue;
+        }
+        timers.push(job.timer);
+        if !services.contains(&job.service) {
+            services.push(job.service);
+        }
+    }
     let names: Vec<&str> = timers.iter().chain(&services).map(String::as_str).collect();
     let states = units(observation, &names)?;
     for timer in &timers {

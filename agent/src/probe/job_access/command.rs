@@ -2,9 +2,18 @@
 
 use std::collections::BTreeSet;
 
-/// Absolute paths in the commands of root. With a user in each line (`/etc/crontab`), lines of others are left out.
-pub(super) fn of_table(text: &str, with_user: bool) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// What commands run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    /// Absolute paths.
+    pub(super) paths: BTreeSet<String>,
+    /// A relative path was among them, and where it is looked for cannot be told.
+    pub(super) relative: bool,
+}
+
+/// Paths in the commands of root. With a user in each line (`/etc/crontab`), lines of others are left out.
+pub(super) fn of_table(text: &str, with_user: bool) -> Named {
+    let mut found = Named::default();
     for line in text.lines() {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') || is_assignment(line) {
@@ -20,7 +29,9 @@ pub(super) fn of_table(text: &str, with_user: bool) -> BTreeSet<String> {
             }
         }
         let command: Vec<&str> = words.collect();
-        found.extend(paths(&command.join(" ")));
+        let named = paths(&command.join(" "));
+        found.paths.extend(named.paths);
+        found.relative |= named.relative;
     }
     found
 }
@@ -69,39 +80,116 @@ const INTERPRETERS: [&str; 13] = [
 ];
 
 /// Absolute paths of what a command line runs: the programs, the scripts that interpreters are given, and what wrappers
-/// run. Other arguments are data: that somebody may change those changes nothing in what root runs.
-pub(super) fn paths(command: &str) -> BTreeSet<String> {
+/// run. Other arguments are data: that somebody may change those changes nothing in what root runs. A relative one is
+/// looked for where one plain `cd /place &&` before it leads.
+pub(super) fn paths(command: &str) -> Named {
+    let mut found = Named::default();
+    let changes = changes_of_directory(command);
+    let mut directory = None;
+    for simple in command.split([';', '|', '&', '(', ')', '`', '{', '}', '\n']) {
+        let words = words(simple);
+        if words.first() == Some(&"cd") {
+            let place = words.get(1).copied().filter(|place| is_plain(place));
+            directory = place.filter(|place| place.starts_with('/') && changes == 1);
+            continue;
+        }
+        found.add(&words, directory, changes > 0);
+    }
+    found
+}
+
+/// How many `cd` a line has; one inside of a part of it that a subshell runs counts twice, for it ends there.
+fn changes_of_directory(command: &str) -> usize {
+    let inside = match command
+        .trim()
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'))
+    {
+        Some((inside, behind)) if !behind.contains([';', '|', '&']) => inside,
+        _ => command,
+    };
+    let count = inside
+        .split(|c: char| c.is_whitespace() || ";|&(){}`\"'".contains(c))
+        .filter(|word| *word == "cd")
+        .count();
+    match inside.contains(['(', '`']) {
+        true => count * 2,
+        false => count,
+    }
+}
+
+fn words(command: &str) -> Vec<&str> {
+    let blank = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
     command
-        .split([';', '|', '&', '(', ')', '`', '{', '}', '\n'])
-        .flat_map(of_simple_command)
+        .split(blank)
+        .filter(|word| !word.is_empty() && !is_assignment(word))
+        .skip_while(|word| RESERVED.contains(word))
         .collect()
 }
 
-fn of_simple_command(command: &str) -> Vec<String> {
-    let blank = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
-    let mut words = command
-        .split(blank)
-        .filter(|word| !word.is_empty() && !is_assignment(word))
-        .skip_while(|word| RESERVED.contains(word));
-    let Some(program) = words.next() else {
-        return Vec::new();
-    };
-    let name = program.rsplit('/').next().unwrap_or_default();
-    let given = match () {
-        () if WRAPPERS.contains(&name) => usize::MAX,
-        () if INTERPRETERS.contains(&name) || name.starts_with("python") => 1,
-        () => 0,
-    };
-    let given = words
-        .take_while(|word| !word.starts_with(['>', '<']))
-        .filter(|word| word.starts_with('/'))
-        .take(given);
-    std::iter::once(program)
-        .chain(given)
-        .filter(|path| path.starts_with('/') && path.len() > 1)
-        .filter(|path| !path.contains(['$', '*', '?', '[', '%', '\\', '<', '>']))
-        .map(|path| path.trim_end_matches('/').to_owned())
-        .collect()
+/// A path as it stands, without anything that the shell replaces.
+fn is_plain(path: &str) -> bool {
+    !path.contains(['$', '*', '?', '[', '%', '\\', '<', '>', '~'])
+}
+
+/// A relative path from a directory on, without `.` and `..`.
+fn from(directory: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in directory.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+impl Named {
+    /// The words of one simple command.
+    fn add(&mut self, words: &[&str], directory: Option<&str>, moved: bool) {
+        let Some((program, arguments)) = words.split_first() else {
+            return;
+        };
+        let name = program.rsplit('/').next().unwrap_or_default();
+        let interprets = INTERPRETERS.contains(&name) || name.starts_with("python");
+        let given = match () {
+            () if WRAPPERS.contains(&name) => usize::MAX,
+            () if interprets => 1,
+            () => 0,
+        };
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .copied()
+            .take_while(|word| !word.starts_with(['>', '<']))
+            .collect();
+        let absolute = arguments.iter().filter(|word| word.starts_with('/'));
+        let mut run: Vec<&str> = std::iter::once(*program)
+            .filter(|program| program.contains('/'))
+            .chain(absolute.copied().take(given))
+            .collect();
+        let of_text = ["-c", "-m", "-e", "-r"];
+        if interprets && moved && !arguments.iter().any(|word| of_text.contains(word)) {
+            let script = arguments.iter().find(|word| !word.starts_with('-'));
+            run.extend(script.filter(|script| !script.starts_with('/')));
+        }
+        for path in run {
+            if path.starts_with('/') {
+                if path.len() > 1 && is_plain(path) {
+                    self.paths.insert(path.trim_end_matches('/').to_owned());
+                }
+            } else if is_plain(path) {
+                match directory {
+                    Some(directory) => {
+                        self.paths.insert(from(directory, path));
+                    }
+                    None => self.relative |= moved || path.starts_with('.'),
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -121,13 +209,48 @@ mod tests {
             "/opt/then",
         ];
         assert_eq!(
-            of_table(text, true).into_iter().collect::<Vec<_>>(),
+            of_table(text, true).paths.into_iter().collect::<Vec<_>>(),
             expected
         );
         let own = of_table(
             "*/5 * * * * /srv/job \"$HOME\" >>/tmp/log\n@daily\n* *\n",
             false,
         );
-        assert_eq!(own.into_iter().collect::<Vec<_>>(), ["/srv/job"]);
+        assert_eq!(own.paths.into_iter().collect::<Vec<_>>(), ["/srv/job"]);
+    }
+
+    #[test]
+    fn relative_programs_are_looked_for_where_one_plain_cd_leads() {
+        for (command, path) in [
+            ("cd /srv/app && ./job", "/srv/app/job"),
+            ("cd /srv/app/; ../bin/job --x /no", "/srv/bin/job"),
+            ("(cd /srv/app && ./job) > /dev/null", "/srv/app/job"),
+            ("(cd /srv/app && bin/job)", "/srv/app/bin/job"),
+            (
+                "cd /srv/app && php artisan schedule:run",
+                "/srv/app/artisan",
+            ),
+            ("cd '/srv/app' && python3 -u ./run.py", "/srv/app/run.py"),
+        ] {
+            let found = paths(command);
+            let known = found.paths.iter().map(String::as_str).collect::<Vec<_>>();
+            assert_eq!((known, found.relative), (vec![path], false), "{command}");
+        }
+        for command in [
+            "cd $HOME && ./job",
+            "./job",
+            "cd /a && cd b && ./job",
+            "cd ~/x; sh job.sh",
+            "(cd /a); ./job",
+        ] {
+            assert!(paths(command).relative, "{command}");
+        }
+        for command in [
+            "cd / && run-parts --report /etc/cron.hourly",
+            "test -e a/b",
+            "job",
+        ] {
+            assert!(!paths(command).relative, "{command}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the services of systemd's timers run as root.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::command;
 use crate::host::FileKind;
@@ -17,11 +17,25 @@ const DIRECTORIES: [&str; 6] = [
 ];
 const MAX_UNITS: usize = 500;
 
-/// Adds the files that each timer's service names; whether all timers were looked at.
-pub(super) fn commands(
+/// A timer whose service runs as root.
+#[derive(Debug)]
+pub(in crate::probe) struct TimerJob {
+    /// The timer, on or not.
+    pub(in crate::probe) timer: String,
+    /// What it starts.
+    pub(in crate::probe) service: String,
+    /// The files that the service runs.
+    pub(in crate::probe) paths: BTreeSet<String>,
+}
+
+/// Timers whose service runs as root, and whether all that they run could be told.
+///
+/// # Errors
+/// [`Unobservable`] if a unit is there and cannot be read.
+pub(in crate::probe) fn of_root(
     observation: &mut Observation<'_>,
-    commands: &mut BTreeMap<String, BTreeSet<String>>,
-) -> Result<bool, Unobservable> {
+) -> Result<(Vec<TimerJob>, bool), Unobservable> {
+    let mut found = Vec::new();
     let mut timers = BTreeSet::new();
     for directory in DIRECTORIES {
         for entry in observation.list(directory)?.unwrap_or_default() {
@@ -30,7 +44,7 @@ pub(super) fn commands(
             }
         }
     }
-    let complete = timers.len() <= MAX_UNITS;
+    let mut complete = timers.len() <= MAX_UNITS;
     for timer in timers.iter().take(MAX_UNITS) {
         let own = timer.trim_end_matches(".timer");
         let Some(settings) = unit(observation, timer, "Timer")? else {
@@ -54,13 +68,17 @@ pub(super) fn commands(
         let mut paths = BTreeSet::new();
         for (_, value) in in_force(&settings) {
             // Prefixes of systemd.exec(5) stand before the path.
-            paths.extend(command::paths(
-                value.trim_start_matches(['-', '@', ':', '+', '!']),
-            ));
+            let named = command::paths(value.trim_start_matches(['-', '@', ':', '+', '!']));
+            paths.extend(named.paths);
+            complete &= !named.relative;
         }
-        commands.entry(service).or_default().extend(paths);
+        found.push(TimerJob {
+            timer: timer.clone(),
+            service,
+            paths,
+        });
     }
-    Ok(complete)
+    Ok((found, complete))
 }
 
 /// The commands; an empty assignment takes back those of its name (systemd.service(5)).
