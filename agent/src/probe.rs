@@ -42,6 +42,7 @@ mod filesystem_space;
 mod firewall;
 mod firmware;
 mod firmware_update;
+mod getopt;
 mod group;
 mod guarded;
 mod installation;

@@ -11,7 +11,7 @@ use super::clock::DaemonKind;
 use super::time_sources::TimeSource;
 use super::unit::boot::{self, is_executable};
 use super::unit::command;
-use super::{Observation, Unobservable, openrc, sshd};
+use super::{Observation, Unobservable, getopt, openrc, sshd};
 
 /// A service as systemd knows it.
 const UNITS: [(&str, Software); 8] = [
@@ -220,20 +220,7 @@ fn options(command: &[String], with_argument: &str) -> (Vec<(char, String)>, Vec
             rest.push(word.clone());
             continue;
         };
-        for (at, flag) in flags.char_indices() {
-            if !with_argument.contains(flag) {
-                found.push((flag, String::new()));
-                continue;
-            }
-            let attached = flags.get(at + flag.len_utf8()..).unwrap_or_default();
-            let argument = if attached.is_empty() {
-                words.next().cloned().unwrap_or_default()
-            } else {
-                attached.to_owned()
-            };
-            found.push((flag, argument));
-            break;
-        }
+        found.extend(getopt::of_word(flags, with_argument, &mut words));
     }
     (found, rest)
 }

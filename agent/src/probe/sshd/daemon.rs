@@ -10,7 +10,7 @@ use super::start;
 use super::syntax;
 use crate::host::HostError;
 use crate::probe::unit::{self, Unit, units};
-use crate::probe::{Observation, Unobservable, openrc};
+use crate::probe::{Observation, Unobservable, getopt, openrc};
 
 pub(super) const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
 /// What a socket starts for each connection.
@@ -93,20 +93,7 @@ impl CommandLine {
             let Some(flags) = word.strip_prefix('-') else {
                 break;
             };
-            for (i, flag) in flags.char_indices() {
-                if !WITH_ARGUMENT.contains(flag) {
-                    found.push((flag, String::new()));
-                    continue;
-                }
-                let attached = flags.get(i + flag.len_utf8()..).unwrap_or_default();
-                let argument = if attached.is_empty() {
-                    words.next().cloned().unwrap_or_default()
-                } else {
-                    attached.to_owned()
-                };
-                found.push((flag, argument));
-                break;
-            }
+            found.extend(getopt::of_word(flags, WITH_ARGUMENT, &mut words));
         }
         found.into_iter()
     }
